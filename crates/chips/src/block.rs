@@ -1,0 +1,40 @@
+//! Disks as chips and firmware see them; the machine puts files, overlays or memory behind it.
+
+use alloc::string::String;
+
+/// Bytes in a sector of a hard disk or floppy.
+pub const SECTOR: usize = 512;
+
+/// Why a disk access failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// The range leaves the disk.
+    #[error("sectors {lba}..{lba}+{count} lie outside the disk")]
+    Range {
+        /// First sector.
+        lba: u64,
+        /// Number of sectors.
+        count: u64,
+    },
+    /// The disk may not be written.
+    #[error("the disk is read-only")]
+    ReadOnly,
+    /// The host failed.
+    #[error("{0}")]
+    Host(String),
+}
+
+/// A disk of 512-byte sectors. When a call returns `Ok`, its effect is visible to every later call; after `flush` it
+/// survives the end of the process.
+pub trait Block: Send {
+    /// Size in sectors; an image that is not a multiple of 512 bytes long counts as padded with zeros.
+    fn sectors(&self) -> u64;
+    /// Whether writes are refused.
+    fn read_only(&self) -> bool;
+    /// Fills `buf` (a multiple of 512 bytes) from sector `lba` on; all of it or an error.
+    fn read(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), BlockError>;
+    /// Writes `data` (a multiple of 512 bytes) from sector `lba` on; all of it or an error.
+    fn write(&mut self, lba: u64, data: &[u8]) -> Result<(), BlockError>;
+    /// Makes all earlier writes durable.
+    fn flush(&mut self) -> Result<(), BlockError>;
+}

@@ -1,0 +1,1 @@
+//! The kvm engine: /dev/kvm behind the Vcpu trait.

@@ -1,0 +1,1 @@
+//! The soft engine: the software CPU behind the Vcpu trait.

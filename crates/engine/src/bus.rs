@@ -1,0 +1,68 @@
+//! What a CPU talks to outside its RAM.
+
+use bitflags::bitflags;
+use hako_mem::{Gpa, GuestMemory};
+use hako_x86::Width;
+
+/// Who accesses the bus, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct At {
+    /// The virtual CPU's number.
+    pub cpu: u8,
+    /// Instructions that this CPU has completed before the one that makes the access (each REP iteration counts one).
+    /// 0 on engines that do not count.
+    pub count: u64,
+}
+
+bitflags! {
+    /// What an access changed that the CPU has to look at, at the next instruction boundary.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct Attention: u8 {
+        /// A chip has a wish (reset, power-off, exit code, firmware service): leave `run` with `ExitKind::Wish`.
+        const WISH = 1 << 0;
+        /// The memory map changed: look at `Bus::memory` again.
+        const MAP = 1 << 1;
+        /// An interrupt line may have changed: look at `Bus::lines`.
+        const LINES = 1 << 2;
+        /// The next chip event may have moved: leave `run` with `ExitKind::Deadline`.
+        const EVENTS = 1 << 3;
+    }
+}
+
+/// The levels of the lines into one CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Lines {
+    /// The interrupt controller has a vector to be acknowledged.
+    pub intr: bool,
+    /// An NMI edge happened since the last call.
+    pub nmi: bool,
+    /// A20 gate: false masks address bit 20.
+    pub a20: bool,
+}
+
+/// Ports, MMIO, MSRs that chips own, interrupt acknowledge, and the time, as a CPU sees them.
+///
+/// String instructions may pass many items in one call; `data.len()` is a multiple of the width. Reads of nothing fill
+/// `data` with ones; writes to nothing are dropped. Accesses never fail and never panic, whatever the guest asks.
+pub trait Bus {
+    /// IN, or INS with `data.len() / width` items.
+    fn port_in(&mut self, at: At, port: u16, width: Width, data: &mut [u8]) -> Attention;
+    /// OUT, or OUTS with `data.len() / width` items.
+    fn port_out(&mut self, at: At, port: u16, width: Width, data: &[u8]) -> Attention;
+    /// Reads 1 to 8 bytes, within one page, from an address that is not RAM or ROM.
+    fn mmio_read(&mut self, at: At, gpa: Gpa, data: &mut [u8]) -> Attention;
+    /// Writes 1 to 8 bytes, within one page, to an address that is not RAM.
+    fn mmio_write(&mut self, at: At, gpa: Gpa, data: &[u8]) -> Attention;
+    /// RDMSR of an index that the CPU does not own; `None` is #GP.
+    fn msr_read(&mut self, at: At, index: u32) -> Option<u64>;
+    /// WRMSR of an index that the CPU does not own; `None` is #GP.
+    fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention>;
+    /// Interrupt acknowledge: the vector of the interrupt that `lines().intr` announced.
+    fn acknowledge(&mut self, at: At) -> u8;
+    /// The levels of the lines into this CPU.
+    fn lines(&mut self, at: At) -> Lines;
+    /// The time-stamp counter, without the CPU's own offset.
+    fn tsc(&mut self, at: At) -> u64;
+    /// RAM, ROM and the map of the moment.
+    fn memory(&self) -> &GuestMemory;
+}

@@ -1,0 +1,1 @@
+//! The built-in BIOS: interrupt services answered in Rust through one trap port.

@@ -1,0 +1,3 @@
+//! The hako command line.
+
+fn main() {}

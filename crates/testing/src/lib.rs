@@ -1,0 +1,1 @@
+//! The OS test runner: specs, steps, assertions, reports.

@@ -1,0 +1,21 @@
+//! The x86-64 architecture as data: registers, the engine-neutral CPU state, descriptors, MSR and CPUID names,
+//! and the page-table walk. No behaviour lives here; engines, firmware and reports share these words.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod bits;
+pub mod msr;
+pub mod regs;
+pub mod segment;
+pub mod state;
+pub mod vector;
+pub mod width;
+
+pub use bits::{Cr0, Cr4, Efer, RFlags};
+pub use regs::{Gpr, SegReg};
+pub use segment::{DescTable, SegAttr, Segment};
+pub use state::{Activity, CpuState, Events, PendingException, PendingInterrupt, Shadow, StateError};
+pub use vector::Vector;
+pub use width::Width;

@@ -1,0 +1,3 @@
+//! Chores that cargo alone cannot do.
+
+fn main() {}
