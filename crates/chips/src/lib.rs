@@ -15,7 +15,10 @@
 extern crate alloc;
 
 pub mod block;
+pub mod fw_cfg;
+pub mod saved;
 pub mod wish;
 
 pub use block::{Block, BlockError};
+pub use saved::{RestoreError, Saved};
 pub use wish::Wish;
