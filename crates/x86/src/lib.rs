@@ -6,14 +6,21 @@
 extern crate alloc;
 
 pub mod bits;
+pub mod cpuid;
+pub mod descriptors;
+pub mod features;
 pub mod msr;
 pub mod regs;
 pub mod segment;
 pub mod state;
+pub mod tss;
 pub mod vector;
 pub mod width;
 
 pub use bits::{Cr0, Cr4, Efer, RFlags};
+pub use cpuid::Model;
+pub use descriptors::{Descriptor, Gate, Selector, SystemType};
+pub use features::Features;
 pub use regs::{Gpr, SegReg};
 pub use segment::{DescTable, SegAttr, Segment};
 pub use state::{Activity, CpuState, Events, PendingException, PendingInterrupt, Shadow, StateError};

@@ -26,6 +26,8 @@ msrs! {
     BIOS_SIGN_ID = 0x8b, "IA32_BIOS_SIGN_ID";
     /// MTRR capabilities.
     MTRR_CAP = 0xfe, "IA32_MTRRCAP";
+    /// Which speculation faults the processor does not have.
+    ARCH_CAPABILITIES = 0x10a, "IA32_ARCH_CAPABILITIES";
     /// SYSENTER code segment.
     SYSENTER_CS = 0x174, "IA32_SYSENTER_CS";
     /// SYSENTER stack pointer.
@@ -40,6 +42,16 @@ msrs! {
     MISC_ENABLE = 0x1a0, "IA32_MISC_ENABLE";
     /// Debug control.
     DEBUGCTL = 0x1d9, "IA32_DEBUGCTL";
+    /// The first of the variable MTRRs; base and mask take turns.
+    MTRR_PHYSBASE0 = 0x200, "IA32_MTRR_PHYSBASE0";
+    /// Fixed MTRR of 00000h-7FFFFh.
+    MTRR_FIX64K_00000 = 0x250, "IA32_MTRR_FIX64K_00000";
+    /// Fixed MTRR of 80000h-9FFFFh.
+    MTRR_FIX16K_80000 = 0x258, "IA32_MTRR_FIX16K_80000";
+    /// Fixed MTRR of A0000h-BFFFFh.
+    MTRR_FIX16K_A0000 = 0x259, "IA32_MTRR_FIX16K_A0000";
+    /// The first of eight fixed MTRRs of 4 KiB pages, C0000h-FFFFFh.
+    MTRR_FIX4K_C0000 = 0x268, "IA32_MTRR_FIX4K_C0000";
     /// Page attribute table.
     PAT = 0x277, "IA32_PAT";
     /// MTRR default type.

@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use crate::cpuid::X86_64_V2;
 use crate::{DescTable, Gpr, RFlags, SegAttr, SegReg, Segment};
 
 /// What the CPU does between instructions (SDM Vol. 3C 24.4.2, activity state).
@@ -135,7 +136,7 @@ impl CpuState {
             ..Segment::default()
         };
         let mut gpr = [0; 16];
-        gpr[Gpr::Rdx as usize] = 0x600; // family 6, as CPUID leaf 1 says
+        gpr[Gpr::Rdx as usize] = u64::from(X86_64_V2.signature);
         CpuState {
             gpr,
             rip: 0xfff0,

@@ -1,0 +1,303 @@
+//! The named CPU model and the CPUID leaves it answers (SDM Vol. 2A, CPUID).
+//!
+//! The model has Intel's semantics: SYSCALL and SYSRET are #UD outside 64-bit mode, SYSENTER works in long mode,
+//! segment loads with a null selector clear the base.
+
+use crate::features::{Features, Word};
+use crate::{Cr4, cpuid::leaf::*};
+
+/// Leaf numbers.
+pub mod leaf {
+    /// Highest basic leaf and vendor.
+    pub const VENDOR: u32 = 0;
+    /// Signature and features.
+    pub const VERSION: u32 = 1;
+    /// Cache descriptors.
+    pub const CACHE_DESCRIPTORS: u32 = 2;
+    /// Deterministic cache parameters.
+    pub const CACHES: u32 = 4;
+    /// Structured extended features.
+    pub const EXTENDED_FEATURES: u32 = 7;
+    /// TSC and core crystal frequencies.
+    pub const TSC: u32 = 0x15;
+    /// The range that hypervisors use, and its vendor.
+    pub const HYPERVISOR: u32 = 0x4000_0000;
+    /// Highest extended leaf.
+    pub const EXT_MAX: u32 = 0x8000_0000;
+    /// Extended features.
+    pub const EXT_FEATURES: u32 = 0x8000_0001;
+    /// The first of three leaves of the brand string.
+    pub const EXT_BRAND: u32 = 0x8000_0002;
+    /// L2 cache.
+    pub const EXT_L2: u32 = 0x8000_0006;
+    /// Invariant TSC.
+    pub const EXT_POWER: u32 = 0x8000_0007;
+    /// Address sizes.
+    pub const EXT_ADDRESS: u32 = 0x8000_0008;
+}
+
+/// A CPU model: what CPUID tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// The name users give.
+    pub name: &'static str,
+    /// The vendor string.
+    pub vendor: &'static [u8; 12],
+    /// The brand string, padded with NULs when told.
+    pub brand: &'static str,
+    /// Family, model and stepping as in leaf 1 EAX; also EDX after reset.
+    pub signature: u32,
+    /// All features of the model; an engine offers those of them that it has.
+    pub features: Features,
+    /// Width of physical addresses (MAXPHYADDR).
+    pub physical_bits: u8,
+    /// Width of linear addresses.
+    pub linear_bits: u8,
+}
+
+/// What CPUID tells besides the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Moment {
+    /// CR4, of which OSXSAVE is mirrored.
+    pub cr4: Cr4,
+    /// The initial APIC ID.
+    pub apic_id: u8,
+    /// IA32_APIC_BASE.EN: without it the APIC feature is hidden.
+    pub apic_enabled: bool,
+    /// The TSC's frequency in Hz, or 0 where it is not known; then leaf 15h is not offered.
+    pub tsc_hz: u64,
+}
+
+/// The features that make the x86-64-v2 level, and those that every processor of that level has besides.
+const V2: Features = Features::FPU
+    .with(Features::VME)
+    .with(Features::DE)
+    .with(Features::PSE)
+    .with(Features::TSC)
+    .with(Features::MSR)
+    .with(Features::PAE)
+    .with(Features::MCE)
+    .with(Features::CX8)
+    .with(Features::APIC)
+    .with(Features::SEP)
+    .with(Features::MTRR)
+    .with(Features::PGE)
+    .with(Features::MCA)
+    .with(Features::CMOV)
+    .with(Features::PAT)
+    .with(Features::PSE36)
+    .with(Features::CLFSH)
+    .with(Features::MMX)
+    .with(Features::FXSR)
+    .with(Features::SSE)
+    .with(Features::SSE2)
+    .with(Features::SSE3)
+    .with(Features::SSSE3)
+    .with(Features::CX16)
+    .with(Features::SSE41)
+    .with(Features::SSE42)
+    .with(Features::X2APIC)
+    .with(Features::MOVBE)
+    .with(Features::POPCNT)
+    .with(Features::TSC_DEADLINE)
+    .with(Features::HYPERVISOR)
+    .with(Features::FSGSBASE)
+    .with(Features::TSC_ADJUST)
+    .with(Features::SMEP)
+    .with(Features::ERMS)
+    .with(Features::SMAP)
+    .with(Features::UMIP)
+    .with(Features::ARCH_CAPABILITIES)
+    .with(Features::SYSCALL)
+    .with(Features::NX)
+    .with(Features::PDPE1GB)
+    .with(Features::RDTSCP)
+    .with(Features::LM)
+    .with(Features::LAHF64)
+    .with(Features::PREFETCHW)
+    .with(Features::INVARIANT_TSC);
+
+/// The default model on every engine. Family 6, model 1Ah, stepping 3: the first Intel processors of this level, for
+/// which no kernel has a work-around that would hurt.
+pub const X86_64_V2: Model = Model {
+    name: "x86-64-v2",
+    vendor: b"GenuineIntel",
+    brand: "hako x86-64-v2 CPU",
+    signature: 0x0001_06a3,
+    features: V2,
+    physical_bits: 40,
+    linear_bits: 48,
+};
+
+/// EAX, EBX, ECX, EDX.
+pub type Regs = [u32; 4];
+
+impl Model {
+    /// The same model with only those features that are also in `offered`.
+    pub const fn limited_to(self, offered: Features) -> Model {
+        Model { features: self.features.and(offered), ..self }
+    }
+
+    /// The highest basic leaf.
+    pub fn max_leaf(&self, now: &Moment) -> u32 {
+        if now.tsc_hz != 0 { TSC } else { 0xd }
+    }
+
+    /// What CPUID returns. A leaf beyond the highest is answered with the highest basic leaf's data, as on Intel
+    /// processors.
+    pub fn cpuid(&self, leaf: u32, subleaf: u32, now: &Moment) -> Regs {
+        let f = &self.features;
+        match leaf {
+            VENDOR => {
+                let [b, d, c] = words(self.vendor);
+                [self.max_leaf(now), b, c, d]
+            }
+            VERSION => self.version(now),
+            // AL = 01h and null descriptors: the caches are told by leaf 4.
+            CACHE_DESCRIPTORS => [1, 0, 0, 0],
+            CACHES => cache(subleaf),
+            EXTENDED_FEATURES if subleaf == 0 => {
+                [0, f.word(Word::Leaf7Ebx), f.word(Word::Leaf7Ecx), f.word(Word::Leaf7Edx)]
+            }
+            TSC if now.tsc_hz != 0 => tsc(now.tsc_hz),
+            _ if leaf <= self.max_leaf(now) => [0; 4],
+            HYPERVISOR => {
+                let [b, c, d] = words(b"hako    hako");
+                [HYPERVISOR, b, c, d]
+            }
+            EXT_MAX => [EXT_ADDRESS, 0, 0, 0],
+            EXT_FEATURES => [0, 0, f.word(Word::Ext1Ecx), f.word(Word::Ext1Edx)],
+            EXT_BRAND..=0x8000_0004 => self.brand_leaf(leaf - EXT_BRAND),
+            0x8000_0005 => [0; 4],
+            EXT_L2 => [0, 0, 256 << 16 | 6 << 12 | CACHE_LINE, 0],
+            EXT_POWER => [0, 0, 0, f.word(Word::Ext7Edx)],
+            EXT_ADDRESS => [u32::from(self.linear_bits) << 8 | u32::from(self.physical_bits), 0, 0, 0],
+            _ => self.cpuid(self.max_leaf(now), subleaf, now),
+        }
+    }
+
+    fn version(&self, now: &Moment) -> Regs {
+        let mut f = self.features.without(Features::OSXSAVE);
+        if now.cr4.contains(Cr4::OSXSAVE) {
+            f = f.with(Features::OSXSAVE);
+        }
+        if !now.apic_enabled {
+            f = f.without(Features::APIC.with(Features::X2APIC).with(Features::TSC_DEADLINE));
+        }
+        let flush = if f.has(Features::CLFSH) { (CACHE_LINE / 8) << 8 } else { 0 };
+        [
+            self.signature,
+            u32::from(now.apic_id) << 24 | 1 << 16 | flush,
+            f.word(Word::Leaf1Ecx),
+            f.word(Word::Leaf1Edx),
+        ]
+    }
+
+    fn brand_leaf(&self, part: u32) -> Regs {
+        let mut bytes = [0; 48];
+        for (to, from) in bytes.iter_mut().zip(self.brand.bytes().take(47)) {
+            *to = from;
+        }
+        let mut out = [0; 4];
+        for (to, from) in out.iter_mut().zip(bytes.chunks_exact(4).skip(part as usize * 4)) {
+            *to = u32::from_le_bytes([from[0], from[1], from[2], from[3]]);
+        }
+        out
+    }
+}
+
+/// Bytes in a cache line.
+const CACHE_LINE: u32 = 64;
+
+/// Twelve letters as three registers.
+const fn words(s: &[u8; 12]) -> [u32; 3] {
+    [
+        u32::from_le_bytes([s[0], s[1], s[2], s[3]]),
+        u32::from_le_bytes([s[4], s[5], s[6], s[7]]),
+        u32::from_le_bytes([s[8], s[9], s[10], s[11]]),
+    ]
+}
+
+/// Leaf 4: 32 KiB of L1 data and L1 code, 256 KiB of unified L2, each 8-way.
+fn cache(subleaf: u32) -> Regs {
+    const WAYS: u32 = 8;
+    let (ty, level, size) = match subleaf {
+        0 => (1, 1, 32 << 10),
+        1 => (2, 1, 32 << 10),
+        2 => (3, 2, 256 << 10),
+        _ => return [0; 4],
+    };
+    [ty | level << 5 | 1 << 8, (WAYS - 1) << 22 | (CACHE_LINE - 1), size / (WAYS * CACHE_LINE) - 1, 0]
+}
+
+/// Leaf 15h: the TSC runs at EBX/EAX times the crystal's frequency in ECX.
+fn tsc(hz: u64) -> Regs {
+    // The ratio is 1 as long as the frequency fits; above, the crystal runs at a sixteenth.
+    match u32::try_from(hz) {
+        Ok(hz) => [1, 1, hz, 0],
+        Err(_) => [1, 16, u32::try_from(hz / 16).unwrap_or(u32::MAX), 0],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment { cr4: Cr4::empty(), apic_id: 3, apic_enabled: true, tsc_hz: 100_000_000 };
+
+    #[test]
+    fn the_vendor_is_spelled_in_ebx_edx_ecx() {
+        let [max, b, c, d] = X86_64_V2.cpuid(0, 0, &NOW);
+        assert_eq!(max, 0x15);
+        assert_eq!((b, d, c), (0x756e_6547, 0x4965_6e69, 0x6c65_746e));
+    }
+
+    #[test]
+    fn osxsave_mirrors_cr4_and_the_apic_hides() {
+        let on = X86_64_V2.cpuid(1, 0, &Moment { cr4: Cr4::OSXSAVE, ..NOW });
+        let off = X86_64_V2.cpuid(1, 0, &Moment { apic_enabled: false, ..NOW });
+        assert_eq!((on[2] >> 27 & 1, off[2] >> 27 & 1), (1, 0));
+        assert_eq!((on[3] >> 9 & 1, off[3] >> 9 & 1), (1, 0));
+        assert_eq!(on[1] >> 24, 3);
+    }
+
+    #[test]
+    fn leaves_beyond_the_highest_repeat_the_highest_basic_leaf() {
+        let last = X86_64_V2.cpuid(0x15, 0, &NOW);
+        assert_eq!(last, [1, 1, 100_000_000, 0]);
+        for leaf in [0x16, 0x4000_0001, 0x8000_0009, u32::MAX] {
+            assert_eq!(X86_64_V2.cpuid(leaf, 0, &NOW), last);
+        }
+        let unknown = Moment { tsc_hz: 0, ..NOW };
+        assert_eq!(X86_64_V2.cpuid(0x15, 0, &unknown), [0; 4]);
+    }
+
+    #[test]
+    fn the_brand_ends_with_nul() {
+        let mut text = [0u8; 48];
+        for (i, chunk) in text.chunks_exact_mut(16).enumerate() {
+            for (to, word) in chunk.chunks_exact_mut(4).zip(X86_64_V2.cpuid(EXT_BRAND + i as u32, 0, &NOW)) {
+                to.copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        assert!(text.starts_with(X86_64_V2.brand.as_bytes()));
+        assert_eq!(text[47], 0);
+    }
+
+    #[test]
+    fn limiting_removes_what_an_engine_has_not() {
+        let m = X86_64_V2.limited_to(Features::TSC);
+        assert_eq!(m.cpuid(1, 0, &NOW)[3], 1 << 4);
+        assert_eq!(m.cpuid(1, 0, &NOW)[2], 0);
+    }
+
+    #[test]
+    fn cache_sizes_are_what_they_say() {
+        let size = |s| {
+            let [_, b, c, _] = X86_64_V2.cpuid(CACHES, s, &NOW);
+            ((b >> 22) + 1) * ((b & 0xfff) + 1) * (c + 1)
+        };
+        assert_eq!((size(0), size(1), size(2)), (32 << 10, 32 << 10, 256 << 10));
+        assert_eq!(X86_64_V2.cpuid(CACHES, 3, &NOW), [0; 4]);
+    }
+}

@@ -1,0 +1,210 @@
+//! CPUID feature bits with their names (SDM Vol. 2A, CPUID, tables 3-8 to 3-11 and 3-17).
+
+use core::fmt;
+use core::ops::{BitAnd, BitOr};
+
+/// The CPUID output words that hold feature bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)] // named by leaf and register
+pub enum Word {
+    Leaf1Edx,
+    Leaf1Ecx,
+    Leaf7Ebx,
+    Leaf7Ecx,
+    Leaf7Edx,
+    Ext1Edx,
+    Ext1Ecx,
+    Ext7Edx,
+}
+
+const WORDS: usize = 8;
+
+/// A set of CPU features.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Features([u32; WORDS]);
+
+impl Features {
+    /// No feature.
+    pub const NONE: Features = Features([0; WORDS]);
+
+    const fn bit(word: Word, bit: u8) -> Features {
+        let mut words = [0; WORDS];
+        words[word as usize] = 1 << bit;
+        Features(words)
+    }
+
+    /// The bits of one output word.
+    pub const fn word(&self, word: Word) -> u32 {
+        self.0[word as usize]
+    }
+
+    /// The set with the bits of one output word replaced.
+    pub const fn with_word(mut self, word: Word, bits: u32) -> Features {
+        self.0[word as usize] = bits;
+        self
+    }
+
+    /// Whether all of `other` is in the set.
+    pub const fn has(&self, other: Features) -> bool {
+        let mut i = 0;
+        while i < WORDS {
+            if self.0[i] & other.0[i] != other.0[i] {
+                return false;
+            }
+            i += 1;
+        }
+        true
+    }
+
+    /// Both sets together.
+    pub const fn with(self, other: Features) -> Features {
+        let mut words = self.0;
+        let mut i = 0;
+        while i < WORDS {
+            words[i] |= other.0[i];
+            i += 1;
+        }
+        Features(words)
+    }
+
+    /// What is in both.
+    pub const fn and(self, other: Features) -> Features {
+        let mut words = self.0;
+        let mut i = 0;
+        while i < WORDS {
+            words[i] &= other.0[i];
+            i += 1;
+        }
+        Features(words)
+    }
+
+    /// This set without `other`.
+    pub const fn without(self, other: Features) -> Features {
+        let mut words = self.0;
+        let mut i = 0;
+        while i < WORDS {
+            words[i] &= !other.0[i];
+            i += 1;
+        }
+        Features(words)
+    }
+
+    /// The names of the features in the set, in table order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        TABLE.iter().filter(move |f| self.has(f.1)).map(|f| f.0)
+    }
+}
+
+impl BitOr for Features {
+    type Output = Features;
+    fn bitor(self, other: Features) -> Features {
+        self.with(other)
+    }
+}
+
+impl BitAnd for Features {
+    type Output = Features;
+    fn bitand(self, other: Features) -> Features {
+        self.and(other)
+    }
+}
+
+impl fmt::Debug for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+macro_rules! features {
+    ($($id:ident = $word:ident[$bit:expr], $name:literal, $doc:literal;)*) => {
+        impl Features {
+            $(#[doc = $doc] pub const $id: Features = Features::bit(Word::$word, $bit);)*
+        }
+
+        /// Every feature this crate has a name for.
+        const TABLE: &[(&str, Features)] = &[$(($name, Features::$id)),*];
+    };
+}
+
+features! {
+    FPU = Leaf1Edx[0], "fpu", "x87 on the chip.";
+    VME = Leaf1Edx[1], "vme", "Virtual-8086 mode extensions and protected-mode virtual interrupts.";
+    DE = Leaf1Edx[2], "de", "I/O breakpoints, CR4.DE.";
+    PSE = Leaf1Edx[3], "pse", "4 MiB pages.";
+    TSC = Leaf1Edx[4], "tsc", "RDTSC.";
+    MSR = Leaf1Edx[5], "msr", "RDMSR and WRMSR.";
+    PAE = Leaf1Edx[6], "pae", "Physical address extension.";
+    MCE = Leaf1Edx[7], "mce", "Machine-check exception.";
+    CX8 = Leaf1Edx[8], "cx8", "CMPXCHG8B.";
+    APIC = Leaf1Edx[9], "apic", "Local APIC.";
+    SEP = Leaf1Edx[11], "sep", "SYSENTER and SYSEXIT.";
+    MTRR = Leaf1Edx[12], "mtrr", "Memory type range registers.";
+    PGE = Leaf1Edx[13], "pge", "Global pages.";
+    MCA = Leaf1Edx[14], "mca", "Machine-check architecture.";
+    CMOV = Leaf1Edx[15], "cmov", "CMOVcc.";
+    PAT = Leaf1Edx[16], "pat", "Page attribute table.";
+    PSE36 = Leaf1Edx[17], "pse36", "4 MiB pages above 4 GiB.";
+    CLFSH = Leaf1Edx[19], "clflush", "CLFLUSH.";
+    MMX = Leaf1Edx[23], "mmx", "MMX.";
+    FXSR = Leaf1Edx[24], "fxsr", "FXSAVE and FXRSTOR.";
+    SSE = Leaf1Edx[25], "sse", "SSE.";
+    SSE2 = Leaf1Edx[26], "sse2", "SSE2.";
+    SSE3 = Leaf1Ecx[0], "sse3", "SSE3.";
+    PCLMULQDQ = Leaf1Ecx[1], "pclmulqdq", "Carry-less multiplication.";
+    MONITOR = Leaf1Ecx[3], "monitor", "MONITOR and MWAIT.";
+    VMX = Leaf1Ecx[5], "vmx", "Virtual-machine extensions.";
+    SSSE3 = Leaf1Ecx[9], "ssse3", "SSSE3.";
+    CX16 = Leaf1Ecx[13], "cx16", "CMPXCHG16B.";
+    PCID = Leaf1Ecx[17], "pcid", "Process-context identifiers.";
+    SSE41 = Leaf1Ecx[19], "sse4.1", "SSE4.1.";
+    SSE42 = Leaf1Ecx[20], "sse4.2", "SSE4.2, CRC32 among it.";
+    X2APIC = Leaf1Ecx[21], "x2apic", "Local APIC through MSRs.";
+    MOVBE = Leaf1Ecx[22], "movbe", "MOVBE.";
+    POPCNT = Leaf1Ecx[23], "popcnt", "POPCNT.";
+    TSC_DEADLINE = Leaf1Ecx[24], "tsc-deadline", "Deadline mode of the APIC timer.";
+    XSAVE = Leaf1Ecx[26], "xsave", "XSAVE and XCR0.";
+    OSXSAVE = Leaf1Ecx[27], "osxsave", "The value of CR4.OSXSAVE.";
+    HYPERVISOR = Leaf1Ecx[31], "hypervisor", "Runs under a hypervisor.";
+    FSGSBASE = Leaf7Ebx[0], "fsgsbase", "RDFSBASE and its kin.";
+    TSC_ADJUST = Leaf7Ebx[1], "tsc-adjust", "IA32_TSC_ADJUST.";
+    BMI1 = Leaf7Ebx[3], "bmi1", "ANDN ... TZCNT.";
+    SMEP = Leaf7Ebx[7], "smep", "Supervisor-mode execution prevention.";
+    ERMS = Leaf7Ebx[9], "erms", "Fast REP MOVSB and STOSB.";
+    INVPCID = Leaf7Ebx[10], "invpcid", "INVPCID.";
+    SMAP = Leaf7Ebx[20], "smap", "Supervisor-mode access prevention.";
+    UMIP = Leaf7Ecx[2], "umip", "User-mode instruction prevention.";
+    RDPID = Leaf7Ecx[22], "rdpid", "RDPID.";
+    FSRM = Leaf7Edx[4], "fsrm", "Fast short REP MOVSB.";
+    ARCH_CAPABILITIES = Leaf7Edx[29], "arch-capabilities", "IA32_ARCH_CAPABILITIES.";
+    SYSCALL = Ext1Edx[11], "syscall", "SYSCALL and SYSRET in 64-bit mode.";
+    NX = Ext1Edx[20], "nx", "No-execute pages.";
+    PDPE1GB = Ext1Edx[26], "pdpe1gb", "1 GiB pages.";
+    RDTSCP = Ext1Edx[27], "rdtscp", "RDTSCP and IA32_TSC_AUX.";
+    LM = Ext1Edx[29], "lm", "Long mode.";
+    LAHF64 = Ext1Ecx[0], "lahf64", "LAHF and SAHF in 64-bit mode.";
+    LZCNT = Ext1Ecx[5], "lzcnt", "LZCNT.";
+    PREFETCHW = Ext1Ecx[8], "prefetchw", "PREFETCHW.";
+    INVARIANT_TSC = Ext7Edx[8], "invtsc", "The TSC runs at a constant rate in every state.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_combine() {
+        let both = Features::TSC | Features::LM;
+        assert!(both.has(Features::TSC) && !both.has(Features::NX));
+        assert_eq!(both.without(Features::TSC), Features::LM);
+        assert_eq!(both & Features::LM, Features::LM);
+        assert!(both.names().eq(["tsc", "lm"]));
+    }
+
+    #[test]
+    fn no_bit_has_two_names() {
+        for (i, a) in TABLE.iter().enumerate() {
+            assert!(TABLE.iter().skip(i + 1).all(|b| b.1 != a.1 && b.0 != a.0), "{}", a.0);
+        }
+    }
+}
