@@ -1,3 +1,47 @@
-//! Chores that cargo alone cannot do.
+//! Chores that cargo alone cannot do: the demonstration, the tests as CI runs them, paired benchmarks, the long
+//! conformance run. Run as `cargo xtask <command>`.
 
-fn main() {}
+mod bench;
+mod demo;
+mod full;
+mod measure;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+
+/// What every command returns: a message for people when something failed.
+type Outcome = Result<(), String>;
+
+/// Chores for hako's source tree.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version, about)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build hako and show it at work: Hello KVM!, SeaBIOS's log, and the boot-sector tests on both engines
+    Demo,
+    /// Format, lints, documentation, every test: what CI runs. Installs missing Debian packages when it may
+    Test(test::Options),
+    /// Measure hako beside QEMU (TCG) and Bochs and print ratios
+    Bench(bench::Options),
+    /// Everything that takes too long for CI; writes docs/conformance.md
+    Full,
+}
+
+fn main() {
+    let done = match Args::parse().command {
+        Command::Demo => demo::run(),
+        Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Full => full::run(),
+    };
+    if let Err(why) = done {
+        eprintln!("xtask: {why}");
+        std::process::exit(1);
+    }
+}

@@ -1,0 +1,79 @@
+//! `cargo xtask test`: what CI runs.
+
+use std::path::Path;
+use std::process::Command;
+
+use clap::Args;
+
+use crate::{Outcome, tools};
+
+/// Options of `test`.
+#[derive(Args)]
+pub struct Options {
+    /// Only the tests, without format, lints and documentation
+    #[arg(long)]
+    quick: bool,
+    /// The long versions of the random tests too
+    #[arg(long)]
+    long: bool,
+}
+
+impl Options {
+    /// Everything.
+    pub fn full() -> Options {
+        Options { quick: false, long: true }
+    }
+}
+
+/// Runs `test`.
+pub fn run(options: &Options) -> Outcome {
+    tools::ensure(&[
+        tools::BINUTILS,
+        tools::SEABIOS,
+        tools::GRUB,
+        tools::GRUB_TOOLS,
+        tools::SYSLINUX,
+        tools::SYSLINUX_INSTALLER,
+        tools::MTOOLS,
+    ])?;
+    if !options.quick {
+        tools::cargo(&["fmt", "--all", "--check"])?;
+        tools::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+        let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"];
+        eprintln!("xtask: cargo {}", doc.join(" "));
+        tools::run(Command::new("cargo").args(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+        file_sizes(&tools::root())?;
+    }
+    let mut tests = Command::new("cargo");
+    tests.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+    if options.long {
+        tests.env("HAKO_LONG", "1");
+    }
+    eprintln!("xtask: cargo test --workspace --all-targets --no-fail-fast");
+    tools::run(&mut tests)
+}
+
+/// One concept a file: none longer than 600 lines.
+fn file_sizes(dir: &Path) -> Outcome {
+    let entries = dir.read_dir().map_err(|why| format!("{}: {why}", dir.display()))?;
+    for path in entries.flatten().map(|e| e.path()) {
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                file_sizes(&path)?;
+            }
+        } else if name.ends_with(".rs") {
+            let lines = std::fs::read_to_string(&path)
+                .map_err(|why| format!("{}: {why}", path.display()))?
+                .lines()
+                .count();
+            if lines > 600 {
+                return Err(format!(
+                    "{} has {lines} lines; 600 are the most: split it by concept",
+                    path.display()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
