@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod block;
 pub mod fw_cfg;
+pub mod pci;
 pub mod saved;
 pub mod wish;
 
