@@ -1,1 +1,47 @@
 //! The software x86-64 CPU: decoder, block cache, TLBs, interpreter.
+//!
+//! [`Cpu`] is the live state; [`Cpu::run`] executes until something needs attention. Instructions are decoded once into
+//! [`op::Op`]s (a handler and its operands), kept in blocks found by where their bytes lie in the slab, and run in a
+//! loop that looks at the world outside only when a handler says so. Memory goes through [`tlb`]s straight to the slab;
+//! the [`hako_engine::Bus`] sees only what is not RAM.
+//!
+//! Invariants every handler keeps:
+//! * It returns `Err` only if it has changed nothing architectural (but for what the SDM lets a faulting instruction
+//!   change, such as the progress of REP).
+//! * It sets `cpu.rip` only if the decoder ends a block after it.
+//! * What the run loop must look at before the next instruction is reported through [`Cpu::attend`].
+#![no_std]
+#![forbid(unsafe_code)]
+#![allow(dead_code)] // until the decoder refers to every handler
+
+extern crate alloc;
+
+mod access;
+mod attn;
+mod control;
+mod convert;
+mod cpu;
+mod cpuid;
+mod cx;
+mod debug;
+mod far;
+mod fault;
+mod flags;
+mod interrupt;
+mod io;
+mod iret;
+mod msr;
+mod op;
+mod operand;
+mod paging;
+mod seg;
+mod segfast;
+mod sys;
+mod syscall;
+mod sysregs;
+mod tlb;
+mod why;
+
+pub use cpu::{Config, Counters, Cpu, Stop, StopKind};
+pub use fault::{FaultLog, FaultRecord};
+pub use why::Why;

@@ -1,0 +1,446 @@
+//! Memory as instructions see it: segment, linear and physical addresses, RAM and devices.
+//!
+//! The fast path is one segment compare, one TLB compare and one load. Everything else (page crossings, misses, devices,
+//! cached code, breakpoints, odd segments) goes through [`Span`]: the checked pieces of an access, resolved before
+//! anything is read or written.
+
+use hako_mem::{Gpa, PAGE_MASK, PAGE_SIZE, PageFlags, RegionKind, SlabOffset, Word};
+use hako_x86::{SegAttr, SegReg, Vector};
+
+use crate::attn::Attn;
+use crate::cpu::Cpu;
+use crate::cx::{Cx, Step, Trap};
+use crate::flags::Flags;
+use crate::paging::Access;
+use crate::segfast::rights;
+use crate::tlb::{CODE, USER};
+use crate::why::Why;
+
+/// Where a physical address leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phys {
+    /// RAM at a slab offset.
+    Ram(u64),
+    /// ROM at a slab offset; writes go to the bus at the address.
+    Rom(u64, u64),
+    /// A device or nothing.
+    Bus(u64),
+}
+
+impl Phys {
+    /// The address `n` bytes on, in the same page.
+    fn add(self, n: u64) -> Phys {
+        match self {
+            Phys::Ram(off) => Phys::Ram(off + n),
+            Phys::Rom(off, gpa) => Phys::Rom(off + n, gpa + n),
+            Phys::Bus(gpa) => Phys::Bus(gpa + n),
+        }
+    }
+}
+
+/// A checked access of up to 16 bytes: one piece, or two where it crosses a page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    first: Phys,
+    /// Bytes in `first`.
+    split: u8,
+    second: Phys,
+}
+
+impl Cx<'_> {
+    // ---- by segment and offset ----
+
+    /// Reads from a segment.
+    #[inline(always)]
+    pub fn read<T: Word>(&mut self, seg: SegReg, off: u64) -> Result<T, Trap> {
+        self.rd(seg as u8, off)
+    }
+
+    /// Writes to a segment.
+    #[inline(always)]
+    pub fn write<T: Word>(&mut self, seg: SegReg, off: u64, value: T) -> Step {
+        self.wr(seg as u8, off, value)
+    }
+
+    /// Reads from the segment with the given number.
+    #[inline(always)]
+    pub fn rd<T: Word>(&mut self, seg: u8, off: u64) -> Result<T, Trap> {
+        let n = size_of::<T>() as u64;
+        let cpu = &*self.cpu;
+        let s = &cpu.fast[usize::from(seg & 7)];
+        if off.wrapping_add(n) <= s.readable {
+            let lin = s.base.wrapping_add(off);
+            let tag = lin.wrapping_add(n - 1) & !PAGE_MASK | cpu.tlb.read.generation() | cpu.key;
+            let e = cpu.tlb.read.entry(lin);
+            if e.tag == tag {
+                return Ok(self.slab.load(lin.wrapping_add(e.addend)));
+            }
+        }
+        self.rd_slow(seg, off)
+    }
+
+    /// Writes to the segment with the given number.
+    #[inline(always)]
+    pub fn wr<T: Word>(&mut self, seg: u8, off: u64, value: T) -> Step {
+        if let Some(at) = self.write_hit(seg, off, size_of::<T>() as u64) {
+            self.slab.store(at, value);
+            return Ok(());
+        }
+        self.wr_slow(seg, off, value)
+    }
+
+    /// The slab offset of a write that the TLB allows.
+    #[inline(always)]
+    pub fn write_hit(&self, seg: u8, off: u64, n: u64) -> Option<u64> {
+        let cpu = &*self.cpu;
+        let s = &cpu.fast[usize::from(seg & 7)];
+        if off.wrapping_add(n) <= s.writable {
+            let lin = s.base.wrapping_add(off);
+            let tag = lin.wrapping_add(n - 1) & !PAGE_MASK | cpu.tlb.write.generation() | cpu.key;
+            let e = cpu.tlb.write.entry(lin);
+            if e.tag == tag {
+                return Some(lin.wrapping_add(e.addend));
+            }
+        }
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rd_slow<T: Word>(&mut self, seg: u8, off: u64) -> Result<T, Trap> {
+        let span = self.probe(seg, off, size_of::<T>() as u64, Access::Read)?;
+        Ok(self.load_span(&span))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wr_slow<T: Word>(&mut self, seg: u8, off: u64, value: T) -> Step {
+        let span = self.probe(seg, off, size_of::<T>() as u64, Access::Write)?;
+        self.store_span(&span, value);
+        Ok(())
+    }
+
+    /// Replaces a value in memory by `f` of it; write access is checked before the read. `f` may run more than once
+    /// when another CPU changes a locked operand in between; its flags are those of the last run.
+    #[inline(always)]
+    pub fn rmw<T: Word>(&mut self, seg: u8, off: u64, lock: bool, f: impl Fn(&Cpu, T) -> (T, Flags)) -> Step {
+        let Some(at) = self.write_hit(seg, off, size_of::<T>() as u64) else {
+            return self.rmw_slow(seg, off, &f);
+        };
+        let mut old: T = self.slab.load(at);
+        let (mut new, mut flags) = f(self.cpu, old);
+        let n = size_of::<T>() as u32;
+        if !lock || at & u64::from(n - 1) != 0 {
+            self.slab.store(at, new);
+        } else {
+            while let Err(now) = self.slab.compare_exchange(at, n, old.to_u64(), new.to_u64()) {
+                old = T::from_u64(now);
+                (new, flags) = f(self.cpu, old);
+            }
+        }
+        self.cpu.fl = flags;
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn rmw_slow<T: Word>(&mut self, seg: u8, off: u64, f: &dyn Fn(&Cpu, T) -> (T, Flags)) -> Step {
+        let span = self.probe(seg, off, size_of::<T>() as u64, Access::Write)?;
+        let old = self.load_span(&span);
+        let (new, flags) = f(self.cpu, old);
+        self.store_span(&span, new);
+        self.cpu.fl = flags;
+        Ok(())
+    }
+
+    /// Checks an access of `n` (1 to 16) bytes completely, without making it.
+    pub fn probe(&mut self, seg: u8, off: u64, n: u64, access: Access) -> Result<Span, Trap> {
+        let lin = self.linear(seg, off, n, access == Access::Write)?;
+        if self.cpu.alignment_checked() && lin & (n.min(8) - 1) != 0 {
+            return Err(self.fault(Vector::AC, Some(0), Why::Misaligned));
+        }
+        self.span(lin, n, access, self.cpu.cpl == 3)
+    }
+
+    /// Checks a stack write of `n` bytes `below` bytes under the present stack pointer, for instructions that push
+    /// several values.
+    pub fn probe_push(&mut self, below: u64, n: u64) -> Result<Span, Trap> {
+        let sp = self.cpu.r[4].wrapping_sub(below) & self.cpu.stack_mask;
+        self.probe(SegReg::Ss as u8, sp, n, Access::Write)
+    }
+
+    /// The linear address of `n` bytes in a segment, after the segment's checks (SDM Vol. 3A 5.3, 5.4, 3.3.7.1).
+    pub fn linear(&mut self, seg: u8, off: u64, n: u64, write: bool) -> Result<u64, Trap> {
+        let stack = seg == SegReg::Ss as u8;
+        let s = self.cpu.seg.get(usize::from(seg)).copied().unwrap_or_default();
+        let last = n - 1;
+        let why = if self.cpu.long64() {
+            let lin = self.cpu.fast[usize::from(seg & 7)].base.wrapping_add(off);
+            if canonical(lin) && canonical(lin.wrapping_add(last)) {
+                return Ok(lin);
+            }
+            if stack { Why::StackNotCanonical } else { Why::NotCanonical }
+        } else {
+            let real = !self.cpu.protected();
+            let (readable, writable) = if real { (true, true) } else { rights(&s) };
+            let limit = u64::from(s.limit);
+            let down = !s.attr.contains(SegAttr::CODE) && s.attr.contains(SegAttr::DC);
+            let in_limit = if down {
+                let top = if s.attr.contains(SegAttr::DB) { 0xffff_ffff } else { 0xffff };
+                off > limit && off + last <= top
+            } else {
+                off + last <= limit
+            };
+            if !real && s.attr.contains(SegAttr::UNUSABLE) {
+                Why::NullSegment
+            } else if write && !writable {
+                Why::NotWritable
+            } else if !write && !readable {
+                Why::NotReadable
+            } else if !in_limit {
+                Why::BeyondLimit
+            } else {
+                return Ok(s.base.wrapping_add(off) & 0xffff_ffff);
+            }
+        };
+        Err(if stack { self.ss(0, why) } else { self.gp(0, why) })
+    }
+
+    // ---- by linear address ----
+
+    /// Reads as the supervisor, whatever CPL is: descriptor tables, IDT, TSS.
+    pub fn read_linear_sys<T: Word>(&mut self, lin: u64) -> Result<T, Trap> {
+        let n = size_of::<T>() as u64;
+        let lin = self.wrap_linear(lin);
+        let e = self.cpu.tlb.read.entry(lin);
+        let key = self.cpu.tlb.read.generation();
+        if e.tag == lin.wrapping_add(n - 1) & !PAGE_MASK | key {
+            return Ok(self.slab.load(lin.wrapping_add(e.addend)));
+        }
+        let span = self.span(lin, n, Access::Read, false)?;
+        Ok(self.load_span(&span))
+    }
+
+    /// Writes as the supervisor, whatever CPL is.
+    pub fn write_linear_sys<T: Word>(&mut self, lin: u64, value: T) -> Step {
+        let lin = self.wrap_linear(lin);
+        let span = self.span(lin, size_of::<T>() as u64, Access::Write, false)?;
+        self.store_span(&span, value);
+        Ok(())
+    }
+
+    /// Checks a supervisor access to `len` bytes, without making it.
+    pub fn probe_linear_sys(&mut self, lin: u64, len: u64, access: Access) -> Step {
+        let mut at = 0;
+        while at < len {
+            let here = self.wrap_linear(lin.wrapping_add(at));
+            let n = (PAGE_SIZE - (here & PAGE_MASK)).min(len - at);
+            self.translate(here, access, false)?;
+            at += n;
+        }
+        Ok(())
+    }
+
+    /// Linear addresses have 32 bits outside long mode.
+    pub fn wrap_linear(&self, lin: u64) -> u64 {
+        if self.cpu.long() { lin } else { lin & 0xffff_ffff }
+    }
+
+    /// Translates all pages of an access of 1 to 16 bytes.
+    pub fn span(&mut self, lin: u64, n: u64, access: Access, user: bool) -> Result<Span, Trap> {
+        if self.cpu.watch && access != Access::Execute {
+            crate::debug::watch(self, lin, n, access == Access::Write);
+        }
+        let left = PAGE_SIZE - (lin & PAGE_MASK);
+        let first = self.translate(lin, access, user)?;
+        if n <= left {
+            return Ok(Span { first, split: n as u8, second: first });
+        }
+        let next = self.wrap_linear(lin.wrapping_add(left));
+        let second = self.translate(next, access, user)?;
+        Ok(Span { first, split: left as u8, second })
+    }
+
+    /// Where a linear address leads, after the page's checks.
+    pub fn translate(&mut self, lin: u64, access: Access, user: bool) -> Result<Phys, Trap> {
+        let key = if user { USER } else { 0 };
+        let table = match access {
+            Access::Read => &self.cpu.tlb.read,
+            Access::Write => &self.cpu.tlb.write,
+            Access::Execute => &self.cpu.tlb.exec,
+        };
+        let e = table.entry(lin);
+        if access == Access::Write && e.tag & !CODE == lin & !PAGE_MASK | table.generation() | key {
+            return Ok(Phys::Ram(lin.wrapping_add(e.addend)));
+        }
+        let gpa = self.walk(lin, access, user)?;
+        let phys = self.phys(gpa);
+        match (phys, access) {
+            (Phys::Ram(off) | Phys::Rom(off, _), Access::Read) => self.cpu.tlb.read.fill(lin, key, off),
+            (Phys::Ram(off) | Phys::Rom(off, _), Access::Execute) => self.cpu.tlb.exec.fill(lin, key, off),
+            (Phys::Ram(off), Access::Write) => {
+                self.slab.set_flags(SlabOffset(off), PageFlags::DIRTY);
+                self.cpu.counters.ram_writes = self.cpu.counters.ram_writes.wrapping_add(1);
+                let code = self.slab.flags(SlabOffset(off)).has(PageFlags::CODE);
+                self.cpu.tlb.write.fill(lin, if code { key | CODE } else { key }, off);
+            }
+            _ => {}
+        }
+        Ok(phys)
+    }
+
+    // ---- by physical address ----
+
+    /// Where a physical address leads; the A20 gate is applied.
+    pub fn phys(&mut self, gpa: u64) -> Phys {
+        let gpa = if self.cpu.lines.a20 { gpa } else { gpa & !(1 << 20) };
+        let hit = match self.cpu.region {
+            Some((start, r)) if gpa.wrapping_sub(start) < r.left => Some((gpa - start, r)),
+            _ => {
+                let found = self.cpu.memory.as_ref().and_then(|m| m.lookup(Gpa(gpa)));
+                if let Some(r) = found {
+                    self.cpu.region = Some((gpa, r));
+                }
+                found.map(|r| (0, r))
+            }
+        };
+        match hit {
+            Some((into, r)) if r.kind == RegionKind::Ram => Phys::Ram(r.offset.0.wrapping_add(into)),
+            Some((into, r)) => Phys::Rom(r.offset.0.wrapping_add(into), gpa),
+            None => Phys::Bus(gpa),
+        }
+    }
+
+    /// Reads from a physical address (paging entries), naturally aligned.
+    pub fn read_phys<T: Word>(&mut self, gpa: u64) -> T {
+        let phys = self.phys(gpa);
+        T::from_u128(self.load_bytes(phys, size_of::<T>()))
+    }
+
+    /// Writes to a physical address, naturally aligned.
+    pub fn write_phys<T: Word>(&mut self, gpa: u64, value: T) {
+        let phys = self.phys(gpa);
+        self.store_bytes(phys, size_of::<T>(), value.to_u128());
+    }
+
+    /// Reads what a span covers.
+    pub fn load_span<T: Word>(&mut self, span: &Span) -> T {
+        let n = size_of::<T>();
+        let split = usize::from(span.split);
+        if split >= n {
+            if let Phys::Ram(off) | Phys::Rom(off, _) = span.first {
+                return self.slab.load(off);
+            }
+            return T::from_u128(self.load_bytes(span.first, n));
+        }
+        let low = self.load_bytes(span.first, split);
+        let high = self.load_bytes(span.second, n - split);
+        T::from_u128(low | high << (split * 8))
+    }
+
+    /// Writes what a span covers.
+    pub fn store_span<T: Word>(&mut self, span: &Span, value: T) {
+        let n = size_of::<T>();
+        let split = usize::from(span.split);
+        let value = value.to_u128();
+        if split >= n {
+            return self.store_bytes(span.first, n, value);
+        }
+        self.store_bytes(span.first, split, value);
+        self.store_bytes(span.second, n - split, value >> (split * 8));
+    }
+
+    fn load_bytes(&mut self, phys: Phys, n: usize) -> u128 {
+        let mut buf = [0; 16];
+        match phys {
+            Phys::Ram(off) | Phys::Rom(off, _) => {
+                if !self.slab.read(SlabOffset(off), &mut buf[..n]) {
+                    buf[..n].fill(0xff);
+                }
+            }
+            Phys::Bus(_) => {
+                for i in (0..n).step_by(8) {
+                    self.bus_read(phys.add(i as u64), &mut buf[i..n.min(i + 8)]);
+                }
+            }
+        }
+        u128::from_le_bytes(buf)
+    }
+
+    fn bus_read(&mut self, phys: Phys, buf: &mut [u8]) {
+        let Phys::Bus(gpa) = phys else { return };
+        let at = self.at();
+        let a = self.bus.mmio_read(at, Gpa(gpa), buf);
+        self.cpu.counters.io = self.cpu.counters.io.wrapping_add(1);
+        self.cpu.attend_bus(a);
+    }
+
+    /// Writes 1 to 16 bytes that lie in one page.
+    fn store_bytes(&mut self, phys: Phys, n: usize, value: u128) {
+        let bytes = value.to_le_bytes();
+        match phys {
+            Phys::Ram(off) => {
+                if self.slab.flags(SlabOffset(off)).has(PageFlags::CODE) {
+                    self.code_written(off, n as u64);
+                }
+                match n {
+                    1 => self.slab.store(off, value as u8),
+                    2 => self.slab.store(off, value as u16),
+                    4 => self.slab.store(off, value as u32),
+                    8 => self.slab.store(off, value as u64),
+                    16 => self.slab.store(off, value),
+                    _ => (0..n).for_each(|i| self.slab.store(off + i as u64, bytes[i & 15])),
+                }
+                self.slab.set_flags(SlabOffset(off), PageFlags::DIRTY);
+            }
+            Phys::Rom(_, gpa) | Phys::Bus(gpa) => {
+                for i in (0..n).step_by(8) {
+                    let at = self.at();
+                    let a = self.bus.mmio_write(at, Gpa(gpa + i as u64), &bytes[i..n.min(i + 8)]);
+                    self.cpu.counters.io = self.cpu.counters.io.wrapping_add(1);
+                    self.cpu.attend_bus(a);
+                }
+            }
+        }
+    }
+
+    /// Bytes of a page that holds cached code are about to change.
+    pub fn code_written(&mut self, off: u64, n: u64) {
+        let _ = (off, n);
+        self.cpu.attend(Attn::CODE);
+    }
+
+    // ---- the stack ----
+
+    /// Pushes a value, as wide as `T`.
+    #[inline(always)]
+    pub fn push<T: Word>(&mut self, value: T) -> Step {
+        let n = size_of::<T>() as u64;
+        let sp = self.cpu.r[4].wrapping_sub(n);
+        self.wr(SegReg::Ss as u8, sp & self.cpu.stack_mask, value)?;
+        self.set_sp(sp);
+        Ok(())
+    }
+
+    /// Pops a value, as wide as `T`.
+    #[inline(always)]
+    pub fn pop<T: Word>(&mut self) -> Result<T, Trap> {
+        let sp = self.cpu.r[4];
+        let value = self.rd(SegReg::Ss as u8, sp & self.cpu.stack_mask)?;
+        self.set_sp(sp.wrapping_add(size_of::<T>() as u64));
+        Ok(value)
+    }
+
+    /// Replaces the part of RSP that the stack's width covers.
+    #[inline(always)]
+    pub fn set_sp(&mut self, sp: u64) {
+        let mask = self.cpu.stack_mask;
+        self.cpu.r[4] = self.cpu.r[4] & !mask | sp & mask;
+    }
+}
+
+/// Whether bits 63:47 of a linear address are equal.
+#[inline(always)]
+pub(crate) fn canonical(lin: u64) -> bool {
+    (lin.wrapping_add(1 << 47)) >> 48 == 0
+}

@@ -1,0 +1,9 @@
+//! IRET.
+
+use crate::Why;
+use crate::cx::{Cx, Step};
+use crate::op::Op;
+
+pub(crate) fn iret(cx: &mut Cx<'_>, _op: &Op) -> Step {
+    Err(cx.ud(Why::UndefinedOpcode))
+}

@@ -1,0 +1,197 @@
+//! The page walk (SDM Vol. 3A chapter 4): 32-bit, PAE and 4-level paging.
+
+use hako_mem::Word;
+use hako_x86::{Cr0, Cr4, Efer};
+
+use crate::cx::{Cx, Trap};
+use crate::why::Why;
+
+/// Physical address bits, as CPUID leaf 8000_0008h says.
+pub(crate) const PHYS_BITS: u32 = 40;
+
+/// What a memory access is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Data read.
+    Read,
+    /// Data write, or read for a write that follows.
+    Write,
+    /// Instruction fetch.
+    Execute,
+}
+
+const P: u64 = 1 << 0;
+const RW: u64 = 1 << 1;
+const US: u64 = 1 << 2;
+const A: u64 = 1 << 5;
+const D: u64 = 1 << 6;
+const PS: u64 = 1 << 7;
+const NX: u64 = 1 << 63;
+/// Bits 51:12.
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// Address bits above what the CPU has.
+const BEYOND: u64 = ADDRESS & (!0 << PHYS_BITS);
+
+/// Page-fault error code bits (SDM Vol. 3A 4.7).
+mod error {
+    pub const P: u32 = 1 << 0;
+    pub const W: u32 = 1 << 1;
+    pub const U: u32 = 1 << 2;
+    pub const RSVD: u32 = 1 << 3;
+    pub const I: u32 = 1 << 4;
+}
+
+/// One level of a walk.
+struct Level {
+    /// Lowest linear-address bit that the entries of this level select by.
+    shift: u32,
+    /// Bits of the index.
+    bits: u32,
+    /// An entry with PS set maps a page here.
+    large: bool,
+    /// Reserved bits of an entry that points to a table or maps a 4 KiB page.
+    reserved: u64,
+}
+
+impl Level {
+    const fn new(shift: u32, bits: u32, large: bool, reserved: u64) -> Level {
+        Level { shift, bits, large, reserved }
+    }
+}
+
+const FOUR_LEVEL: [Level; 4] = [
+    Level::new(39, 9, false, BEYOND | PS),
+    Level::new(30, 9, true, BEYOND),
+    Level::new(21, 9, true, BEYOND),
+    Level::new(12, 9, false, BEYOND),
+];
+const PAE_HIGH: u64 = 0x7ff0_0000_0000_0000;
+const PAE: [Level; 2] =
+    [Level::new(21, 9, true, BEYOND | PAE_HIGH), Level::new(12, 9, false, BEYOND | PAE_HIGH)];
+const LEGACY: [Level; 2] = [Level::new(22, 10, false, 0), Level::new(12, 10, false, 0)];
+const LEGACY_PSE: [Level; 2] = [Level::new(22, 10, true, 0), Level::new(12, 10, false, 0)];
+/// Reserved bits of a PAE page-directory-pointer entry (table 4-8).
+const PDPTE_RESERVED: u64 = BEYOND | 0xfff0_0000_0000_01e6;
+
+impl Cx<'_> {
+    /// Translates a linear address to a physical one, checks the access, and sets accessed and dirty bits.
+    pub fn walk(&mut self, lin: u64, access: Access, user: bool) -> Result<u64, Trap> {
+        if !self.cpu.cr0_has(Cr0::PG) {
+            return Ok(lin);
+        }
+        if self.cpu.long() {
+            self.walk_tables::<u64>(lin, access, user, self.cpu.cr3 & ADDRESS, &FOUR_LEVEL)
+        } else if self.cpu.cr4_has(Cr4::PAE) {
+            let pdpte = self.cpu.pdpte[(lin >> 30 & 3) as usize];
+            if pdpte & P == 0 {
+                return Err(self.page_fault(lin, access, user, 0, Why::PageNotPresent));
+            }
+            self.walk_tables::<u64>(lin, access, user, pdpte & ADDRESS, &PAE)
+        } else {
+            let levels = if self.cpu.cr4_has(Cr4::PSE) { &LEGACY_PSE } else { &LEGACY };
+            self.walk_tables::<u32>(lin, access, user, self.cpu.cr3 & 0xffff_f000, levels)
+        }
+    }
+
+    fn walk_tables<T: Word>(
+        &mut self,
+        lin: u64,
+        access: Access,
+        user: bool,
+        root: u64,
+        levels: &[Level],
+    ) -> Result<u64, Trap> {
+        let wide = size_of::<T>() == 8;
+        let no_nx = if wide && self.cpu.efer & Efer::NXE.bits() == 0 { NX } else { 0 };
+        let mut table = root;
+        // Where the entries on the way are, and what they hold.
+        let mut path = [(0u64, 0u64); 4];
+        let (mut allowed, mut nx) = (RW | US, 0);
+        for (depth, level) in levels.iter().enumerate() {
+            let index = lin >> level.shift & ((1 << level.bits) - 1);
+            let at = table + index * size_of::<T>() as u64;
+            let entry = self.read_phys::<T>(at).to_u64();
+            if entry & P == 0 {
+                return Err(self.page_fault(lin, access, user, 0, Why::PageNotPresent));
+            }
+            let large = level.large && entry & PS != 0;
+            let mut reserved = level.reserved | no_nx;
+            if large {
+                reserved |= if wide { (1 << level.shift) - 0x2000 } else { 1 << 21 };
+            }
+            if entry & reserved != 0 {
+                return Err(self.page_fault(lin, access, user, error::P | error::RSVD, Why::PageReservedBit));
+            }
+            allowed &= entry;
+            nx |= entry & NX;
+            if let Some(step) = path.get_mut(depth) {
+                *step = (at, entry);
+            }
+            if large || level.shift == 12 {
+                if let Some(why) = self.denied(access, user, allowed, wide && nx != 0) {
+                    return Err(self.page_fault(lin, access, user, error::P, why));
+                }
+                for (i, &(at, entry)) in path.iter().enumerate().take(depth + 1) {
+                    let dirty = if i == depth && access == Access::Write { D } else { 0 };
+                    let marked = entry | A | dirty;
+                    if marked != entry {
+                        self.write_phys(at, T::from_u64(marked));
+                    }
+                }
+                let offset = (1 << level.shift) - 1;
+                let base = match (large, wide) {
+                    // PSE-36: bits 20:13 are address bits 39:32 (table 4-4).
+                    (true, false) => entry & 0xffc0_0000 | (entry >> 13 & 0xff) << 32,
+                    _ => entry & ADDRESS & !offset,
+                };
+                return Ok(base | lin & offset);
+            }
+            table = entry & ADDRESS & if wide { !0 } else { 0xffff_f000 };
+        }
+        Ok(lin)
+    }
+
+    /// Which right the access lacks (SDM Vol. 3A 4.6.1).
+    fn denied(&self, access: Access, user: bool, allowed: u64, nx: bool) -> Option<Why> {
+        if user && allowed & US == 0 {
+            return Some(Why::PageSupervisor);
+        }
+        match access {
+            Access::Execute if nx => Some(Why::PageNoExecute),
+            Access::Write if allowed & RW == 0 && (user || self.cpu.cr0_has(Cr0::WP)) => {
+                Some(Why::PageReadOnly)
+            }
+            _ => None,
+        }
+    }
+
+    #[cold]
+    fn page_fault(&mut self, lin: u64, access: Access, user: bool, code: u32, why: Why) -> Trap {
+        let wide = self.cpu.cr4_has(Cr4::PAE) && self.cpu.efer & Efer::NXE.bits() != 0;
+        let mut code = code;
+        if access == Access::Write {
+            code |= error::W;
+        }
+        if user {
+            code |= error::U;
+        }
+        if access == Access::Execute && wide {
+            code |= error::I;
+        }
+        self.pf(lin, code, why)
+    }
+
+    /// Loads the page-directory-pointer entries that PAE paging keeps in the CPU (SDM Vol. 3A 4.4.1): at MOV to CR3,
+    /// and at MOV to CR0 or CR4 where that changes paging. #GP without a change if a present entry has a reserved bit.
+    pub fn load_pdptes(&mut self, cr3: u64) -> Result<(), Trap> {
+        let mut entries = [0u64; 4];
+        for (i, e) in entries.iter_mut().enumerate() {
+            *e = self.read_phys((cr3 & 0xffff_ffe0) + i as u64 * 8);
+        }
+        if entries.iter().any(|e| e & P != 0 && e & PDPTE_RESERVED != 0) {
+            return Err(self.gp(0, Why::PdpteReservedBit));
+        }
+        self.cpu.pdpte = entries;
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Translation caches: linear page to slab page, one each for reads, writes and instruction fetches.
+//!
+//! An entry's tag is the linear page with the key of its time in the low 12 bits: privilege and a generation. A flush
+//! takes a new generation and touches no entry.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+/// Entries of each TLB; a power of two.
+pub(crate) const ENTRIES: usize = 1024;
+
+/// Key bit: accesses of CPL 3.
+pub(crate) const USER: u64 = 1;
+/// Key bit that no entry has: every access goes the slow way (alignment checks, data breakpoints).
+pub(crate) const SLOW: u64 = 2;
+/// Tag bit of entries in the write TLB whose page holds cached code: known to the slow way only.
+pub(crate) const CODE: u64 = 4;
+const GENERATION: u64 = 8;
+const GENERATIONS: u64 = 0x1000;
+
+/// One translation.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Entry {
+    /// Linear page | key; 0 matches nothing.
+    pub tag: u64,
+    /// Slab offset minus linear address.
+    pub addend: u64,
+}
+
+/// One direct-mapped TLB.
+pub(crate) struct Table {
+    entries: Box<[Entry; ENTRIES]>,
+    generation: u64,
+}
+
+impl Table {
+    fn new() -> Table {
+        let entries = vec![Entry::default(); ENTRIES].into_boxed_slice();
+        let entries = match entries.try_into() {
+            Ok(entries) => entries,
+            Err(_) => Box::new([Entry::default(); ENTRIES]),
+        };
+        Table { entries, generation: GENERATION }
+    }
+
+    /// The only entry that can hold the page of `lin`.
+    #[inline(always)]
+    pub fn entry(&self, lin: u64) -> &Entry {
+        &self.entries[(lin >> 12) as usize & (ENTRIES - 1)]
+    }
+
+    /// The low bits of the tags that are valid now, for supervisor accesses.
+    #[inline(always)]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Enters the page of `lin` at slab offset `off`, with [`USER`] and [`CODE`] as `bits`.
+    pub fn fill(&mut self, lin: u64, bits: u64, off: u64) {
+        let page = lin & !0xfff;
+        let tag = page | self.generation | bits;
+        self.entries[(lin >> 12) as usize & (ENTRIES - 1)] =
+            Entry { tag, addend: (off & !0xfff).wrapping_sub(page) };
+    }
+
+    /// Drops everything.
+    pub fn flush(&mut self) {
+        self.generation += GENERATION;
+        if self.generation >= GENERATIONS {
+            self.generation = GENERATION;
+            self.entries.fill(Entry::default());
+        }
+    }
+
+    /// Drops the page of `lin`.
+    pub fn drop_page(&mut self, lin: u64) {
+        let e = &mut self.entries[(lin >> 12) as usize & (ENTRIES - 1)];
+        if (e.tag ^ lin) & !0xfff == 0 {
+            *e = Entry::default();
+        }
+    }
+
+    /// Drops all translations that lead to the slab page of `off`.
+    pub fn drop_slab_page(&mut self, off: u64) {
+        let page = off & !0xfff;
+        for e in self.entries.iter_mut() {
+            if e.tag != 0 && (e.tag & !0xfff).wrapping_add(e.addend) == page {
+                *e = Entry::default();
+            }
+        }
+    }
+}
+
+/// The three TLBs.
+pub(crate) struct Tlbs {
+    /// Data reads.
+    pub read: Table,
+    /// Data writes, to RAM pages that are marked dirty, writable, and hold no cached code.
+    pub write: Table,
+    /// Instruction fetches.
+    pub exec: Table,
+}
+
+impl Tlbs {
+    pub fn new() -> Tlbs {
+        Tlbs { read: Table::new(), write: Table::new(), exec: Table::new() }
+    }
+
+    pub fn flush(&mut self) {
+        self.read.flush();
+        self.write.flush();
+        self.exec.flush();
+    }
+
+    pub fn drop_page(&mut self, lin: u64) {
+        self.read.drop_page(lin);
+        self.write.drop_page(lin);
+        self.exec.drop_page(lin);
+    }
+}
