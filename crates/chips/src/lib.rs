@@ -17,6 +17,7 @@ extern crate alloc;
 pub mod block;
 pub mod fw_cfg;
 pub mod pci;
+pub mod pic;
 pub mod saved;
 pub mod wish;
 
