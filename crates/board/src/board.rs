@@ -2,6 +2,7 @@
 
 use hako_chips::Wish;
 use hako_engine::{Attention, Lines, Time};
+use hako_firmware::{Bios, Outcome};
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{CpuState, Width};
 
@@ -91,6 +92,34 @@ impl Board {
     pub fn acknowledge(&mut self, _now: Time) -> u8 {
         match self {
             Board::Bare(_) => 0xff,
+        }
+    }
+
+    /// When an interrupt may come next by itself: `next_event`, but for events that no unmasked interrupt follows.
+    pub fn next_wake(&self) -> Time {
+        match self {
+            Board::Bare(_) => Time::NEVER,
+        }
+    }
+
+    /// A byte for COM1 from outside; `false` if it has no room for it now.
+    pub fn serial_input(&mut self, _now: Time, _byte: u8) -> bool {
+        match self {
+            Board::Bare(_) => false,
+        }
+    }
+
+    /// Everything as at power-on, but for the contents of memory, disks and the sinks. Nothing is allocated anew.
+    pub fn reset(&mut self, _now: Time) {
+        match self {
+            Board::Bare(b) => b.output.clear(),
+        }
+    }
+
+    /// Lets the built-in firmware answer a trap.
+    pub fn serve(&mut self, _now: Time, _bios: &mut Bios, _state: &mut CpuState) -> Outcome {
+        match self {
+            Board::Bare(_) => Outcome::Ignored,
         }
     }
 
