@@ -18,6 +18,7 @@ pub mod block;
 pub mod fw_cfg;
 pub mod pci;
 pub mod pic;
+pub mod pit;
 pub mod saved;
 pub mod wish;
 
