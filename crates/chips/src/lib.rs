@@ -20,6 +20,7 @@ pub mod pci;
 pub mod pic;
 pub mod pit;
 pub mod saved;
+pub mod serial;
 pub mod wish;
 
 pub use block::{Block, BlockError};
