@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod block;
 pub mod fw_cfg;
+pub mod ide;
 pub mod pci;
 pub mod pic;
 pub mod pit;
