@@ -14,12 +14,18 @@
 
 extern crate alloc;
 
+pub mod acpi_pm;
 pub mod block;
+pub mod debugcon;
+pub mod debugexit;
 pub mod fw_cfg;
 pub mod ide;
+pub mod latch;
 pub mod pci;
 pub mod pic;
 pub mod pit;
+pub mod port92;
+pub mod reset_control;
 pub mod saved;
 pub mod serial;
 pub mod wish;
