@@ -10,14 +10,28 @@
 
 extern crate alloc;
 
+mod bda;
+mod boot;
+mod call;
+mod clock;
+mod disk;
+mod font;
+mod keyboard;
+mod pci;
 mod platform;
+mod post;
 mod rom;
+mod serial;
 mod service;
+mod system;
+mod video;
 
 use alloc::string::String;
 
-use hako_mem::GuestMemory;
+use hako_mem::{Gpa, GuestMemory};
 use hako_x86::CpuState;
+
+use call::Call;
 
 pub use platform::{Drive, MemoryRange, Platform, RangeKind};
 pub use rom::{TRAP_PORT, rom};
@@ -35,6 +49,9 @@ pub enum Outcome {
     /// Switch the machine off (APM).
     PowerOff,
 }
+
+/// INT 17h's status in AH: the port did not answer.
+const NO_PRINTER: u8 = 0x01;
 
 /// The built-in BIOS.
 #[derive(Clone, Debug, Default)]
@@ -55,11 +72,39 @@ impl Bios {
         mem: &GuestMemory,
         platform: &mut dyn Platform,
     ) -> Outcome {
-        let _ = (mem, platform);
-        match Service::at(state) {
-            Some(_) => Outcome::Resume,
-            None => Outcome::Ignored,
+        let Some(service) = Service::at(state) else { return Outcome::Ignored };
+        let call = &mut Call { cpu: state, mem, platform };
+        match service {
+            Service::Post => {
+                post::post(call);
+                boot::boot(call, &mut self.boot_error);
+            }
+            Service::Video => video::video(call),
+            Service::Equipment => {
+                let equipment = bda::EQUIPMENT.get(call);
+                call.set_ax(equipment);
+            }
+            Service::MemorySize => {
+                let kb = bda::MEMORY_KB.get(call);
+                call.set_ax(kb);
+            }
+            Service::Disk => disk::disk(call),
+            Service::Serial => serial::serial(call),
+            Service::System => return system::system(call),
+            Service::Keyboard => keyboard::keyboard(call),
+            Service::Printer => call.set_ah(NO_PRINTER),
+            Service::NoBoot => boot::no_boot(call, &mut self.boot_error),
+            Service::Boot => boot::boot(call, &mut self.boot_error),
+            Service::Clock => clock::clock(call),
+            // 0050:0000 is the status of Print Screen: there is no printer.
+            Service::PrintScreen => call.store(Gpa(0x500), 0xffu8),
+            Service::Tick => clock::tick(call),
+            Service::Key => return keyboard::key(call),
+            Service::Paused => keyboard::paused(call),
+            Service::RtcInterrupt => clock::rtc_interrupt(call),
+            Service::Waiting => clock::waiting(call),
         }
+        Outcome::Resume
     }
 
     /// Why nothing was booted ("no bootable medium: ..."), after the last attempt has failed.
