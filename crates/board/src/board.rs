@@ -1,76 +1,92 @@
 //! One set of methods for both machines.
 
+use alloc::boxed::Box;
+
 use hako_chips::Wish;
 use hako_engine::{Attention, Lines, Time};
 use hako_firmware::{Bios, Outcome};
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{CpuState, Width};
 
-use crate::{Bare, Output};
+use crate::{Bare, Output, Pc};
 
 /// Everything of a machine that is not the CPU.
 pub enum Board {
     /// RAM and one port.
     Bare(Bare),
+    /// A PC.
+    Pc(Box<Pc>),
+}
+
+/// The same call on either machine.
+macro_rules! either {
+    ($board:expr, $b:ident => $call:expr) => {
+        match $board {
+            Board::Bare($b) => $call,
+            Board::Pc($b) => $call,
+        }
+    };
 }
 
 impl Board {
     /// RAM, ROM and the map of the moment.
+    #[inline]
     pub fn memory(&self) -> &GuestMemory {
-        match self {
-            Board::Bare(b) => b.memory(),
-        }
+        either!(self, b => b.memory())
     }
 
     /// The CPU's state at power-on and after a reset.
     pub fn initial_state(&self) -> CpuState {
         match self {
             Board::Bare(_) => Bare::initial_state(),
+            Board::Pc(_) => CpuState::reset(),
         }
     }
 
     /// IN, or INS with `data.len() / width` items.
-    pub fn port_in(&mut self, _now: Time, port: u16, _width: Width, data: &mut [u8]) -> Attention {
+    pub fn port_in(&mut self, now: Time, port: u16, width: Width, data: &mut [u8]) -> Attention {
         match self {
             Board::Bare(b) => b.port_in(port, data),
+            Board::Pc(b) => b.port_in(now, port, width, data),
         }
     }
 
     /// OUT, or OUTS with `data.len() / width` items.
-    pub fn port_out(&mut self, _now: Time, port: u16, width: Width, data: &[u8]) -> Attention {
+    pub fn port_out(&mut self, now: Time, port: u16, width: Width, data: &[u8]) -> Attention {
         match self {
             Board::Bare(b) => b.port_out(port, width, data),
+            Board::Pc(b) => b.port_out(now, port, width, data),
         }
     }
 
     /// Reads what is neither RAM nor ROM.
     pub fn mmio_read(&mut self, _now: Time, gpa: Gpa, data: &mut [u8]) -> Attention {
-        match self {
-            Board::Bare(b) => b.mmio_read(gpa, data),
-        }
+        either!(self, b => b.mmio_read(gpa, data))
     }
 
     /// Writes what is not RAM.
-    pub fn mmio_write(&mut self, _now: Time, _gpa: Gpa, _data: &[u8]) -> Attention {
+    pub fn mmio_write(&mut self, _now: Time, gpa: Gpa, data: &[u8]) -> Attention {
         match self {
             Board::Bare(_) => Attention::empty(),
+            Board::Pc(b) => b.mmio_write(gpa, data),
         }
     }
 
-    /// RDMSR of an MSR that chips own.
+    /// RDMSR of an MSR that chips own: none yet.
     pub fn msr_read(&mut self, _now: Time, _index: u32) -> Option<u64> {
         None
     }
 
-    /// WRMSR of an MSR that chips own.
+    /// WRMSR of an MSR that chips own: none yet.
     pub fn msr_write(&mut self, _now: Time, _index: u32, _value: u64) -> Option<Attention> {
         None
     }
 
     /// Lets every chip whose time has come act.
-    pub fn tick(&mut self, _now: Time) -> Attention {
+    pub fn tick(&mut self, now: Time) -> Attention {
         match self {
             Board::Bare(_) => Attention::empty(),
+            Board::Pc(b) => b.tick(now),
         }
     }
 
@@ -78,20 +94,7 @@ impl Board {
     pub fn next_event(&self) -> Time {
         match self {
             Board::Bare(_) => Time::NEVER,
-        }
-    }
-
-    /// The levels of the lines into the CPU.
-    pub fn lines(&mut self) -> Lines {
-        match self {
-            Board::Bare(b) => b.lines(),
-        }
-    }
-
-    /// Interrupt acknowledge. Without a controller the bus floats: all ones.
-    pub fn acknowledge(&mut self, _now: Time) -> u8 {
-        match self {
-            Board::Bare(_) => 0xff,
+            Board::Pc(b) => b.next_event(),
         }
     }
 
@@ -99,27 +102,53 @@ impl Board {
     pub fn next_wake(&self) -> Time {
         match self {
             Board::Bare(_) => Time::NEVER,
+            Board::Pc(b) => b.next_wake(),
+        }
+    }
+
+    /// A number that changes when the guest reads a port whose value passes with time: a guest that polls such a port
+    /// is waiting, not hanging.
+    pub fn volatile_reads(&self) -> u64 {
+        match self {
+            Board::Bare(_) => 0,
+            Board::Pc(b) => b.volatile_reads(),
         }
     }
 
     /// A byte for COM1 from outside; `false` if it has no room for it now.
-    pub fn serial_input(&mut self, _now: Time, _byte: u8) -> bool {
+    pub fn serial_input(&mut self, now: Time, byte: u8) -> bool {
         match self {
             Board::Bare(_) => false,
+            Board::Pc(b) => b.serial_input(now, byte),
         }
     }
 
     /// Everything as at power-on, but for the contents of memory, disks and the sinks. Nothing is allocated anew.
-    pub fn reset(&mut self, _now: Time) {
+    pub fn reset(&mut self, now: Time) {
         match self {
             Board::Bare(b) => b.output.clear(),
+            Board::Pc(b) => b.reset(now),
         }
     }
 
     /// Lets the built-in firmware answer a trap.
-    pub fn serve(&mut self, _now: Time, _bios: &mut Bios, _state: &mut CpuState) -> Outcome {
+    pub fn serve(&mut self, now: Time, bios: &mut Bios, state: &mut CpuState) -> Outcome {
         match self {
             Board::Bare(_) => Outcome::Ignored,
+            Board::Pc(b) => b.serve(now, bios, state),
+        }
+    }
+
+    /// The levels of the lines into the CPU.
+    pub fn lines(&mut self) -> Lines {
+        either!(self, b => b.lines())
+    }
+
+    /// Interrupt acknowledge. Without a controller the bus floats: all ones.
+    pub fn acknowledge(&mut self, _now: Time) -> u8 {
+        match self {
+            Board::Bare(_) => 0xff,
+            Board::Pc(b) => b.acknowledge(),
         }
     }
 
@@ -127,13 +156,13 @@ impl Board {
     pub fn take_wish(&mut self) -> Option<Wish> {
         match self {
             Board::Bare(_) => None,
+            Board::Pc(b) => b.take_wish(),
         }
     }
 
     /// What the guest said since the last look.
+    #[inline]
     pub fn output(&mut self) -> &mut Output {
-        match self {
-            Board::Bare(b) => &mut b.output,
-        }
+        either!(self, b => &mut b.output)
     }
 }

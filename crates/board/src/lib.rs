@@ -12,7 +12,9 @@ pub mod bare;
 pub mod board;
 pub mod names;
 pub mod output;
+pub mod pc;
 
 pub use bare::Bare;
 pub use board::Board;
 pub use output::Output;
+pub use pc::{Disks, Layout, Pc, PcConfig};

@@ -1,0 +1,186 @@
+//! Where a PC keeps its memory: the fixed map, and what the PAM registers of the 440FX make of 0xC0000-0xFFFFF.
+
+use alloc::vec::Vec;
+
+use hako_chips::pci::i440fx::{SEGMENTS, Segment, pam_segments};
+use hako_firmware::{MemoryRange, RangeKind};
+use hako_mem::{Gpa, MapError, MemoryMap, PAGE_SIZE, Region, RegionKind, SlabOffset};
+
+/// RAM below 4 GiB ends here at the latest; PCI memory begins.
+pub const LOW_RAM_END: u64 = 0xc000_0000;
+/// RAM that does not fit below goes on here.
+pub const HIGH_RAM: u64 = 1 << 32;
+/// Video memory: plain RAM to the CPU, read by the display.
+pub const VIDEO: u64 = 0xa_0000;
+/// The end of the first megabyte.
+pub const MEGABYTE: u64 = 0x10_0000;
+/// How much of a firmware ROM shows below 1 MiB at most.
+const ROM_WINDOW: u64 = 0x2_0000;
+
+/// The sizes that a PC's slab is made of: RAM first, then the firmware ROM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Bytes of RAM, whole pages, at least 1 MiB.
+    pub ram: u64,
+    /// Bytes of the ROM, whole pages.
+    pub rom: u64,
+}
+
+impl Layout {
+    /// Sizes are rounded up to pages; a PC has at least its first megabyte.
+    pub fn new(ram: u64, rom: usize) -> Layout {
+        Layout {
+            ram: ram.max(MEGABYTE).next_multiple_of(PAGE_SIZE),
+            rom: (rom as u64).next_multiple_of(PAGE_SIZE),
+        }
+    }
+
+    /// Bytes of slab needed.
+    pub fn slab_len(&self) -> u64 {
+        self.ram + self.rom
+    }
+
+    /// Where the ROM is in the slab.
+    pub fn rom_offset(&self) -> SlabOffset {
+        SlabOffset(self.ram)
+    }
+
+    /// RAM below 4 GiB.
+    pub fn low_ram(&self) -> u64 {
+        self.ram.min(LOW_RAM_END)
+    }
+
+    /// RAM above 4 GiB.
+    pub fn high_ram(&self) -> u64 {
+        self.ram - self.low_ram()
+    }
+
+    /// The map after power-on.
+    pub fn map(&self, pam: [u8; 7]) -> Result<MemoryMap, MapError> {
+        let mut map = MemoryMap::new();
+        let ram = |gpa, len, offset| Region {
+            gpa: Gpa(gpa),
+            len,
+            kind: RegionKind::Ram,
+            offset: SlabOffset(offset),
+        };
+        map.map(ram(0, self.low_ram(), 0))?;
+        if self.high_ram() != 0 {
+            map.map(ram(HIGH_RAM, self.high_ram(), self.low_ram()))?;
+        }
+        if self.rom != 0 {
+            map.map(Region {
+                gpa: Gpa(HIGH_RAM - self.rom),
+                len: self.rom,
+                kind: RegionKind::Rom,
+                offset: self.rom_offset(),
+            })?;
+        }
+        for segment in pam_segments(pam) {
+            self.show(&mut map, segment)?;
+        }
+        Ok(map)
+    }
+
+    /// Changes the segments whose PAM bits changed; whether any did.
+    pub fn repam(&self, map: &mut MemoryMap, old: [u8; 7], new: [u8; 7]) -> Result<bool, MapError> {
+        let (old, new) = (pam_segments(old), pam_segments(new));
+        let mut changed = false;
+        for i in 0..SEGMENTS {
+            if old[i] != new[i] {
+                self.show(map, new[i])?;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Maps one PAM segment. Where only writes go to RAM, reads come from the ROM and the bus does the writes.
+    fn show(&self, map: &mut MemoryMap, s: Segment) -> Result<(), MapError> {
+        let (start, len) = (u64::from(s.start), u64::from(s.len));
+        let region = |kind, offset| Region { gpa: Gpa(start), len, kind, offset: SlabOffset(offset) };
+        match (s.read_ram, s.write_ram) {
+            (true, true) => return map.map(region(RegionKind::Ram, start)),
+            (true, false) => return map.map(region(RegionKind::Rom, start)),
+            (false, _) => map.unmap(Gpa(start), len)?,
+        }
+        // The window of the ROM may cover the segment in part.
+        let window = MEGABYTE - self.rom.min(ROM_WINDOW);
+        let from = start.max(window);
+        if from < start + len {
+            let offset = self.ram + self.rom - (MEGABYTE - from);
+            let len = start + len - from;
+            map.map(Region { gpa: Gpa(from), len, kind: RegionKind::Rom, offset: SlabOffset(offset) })?;
+        }
+        Ok(())
+    }
+
+    /// RAM and what the board reserves, for E820 and fw_cfg.
+    pub fn memory_ranges(&self) -> Vec<MemoryRange> {
+        let range = |start, len, kind| MemoryRange { start: Gpa(start), len, kind };
+        let mut list = alloc::vec![range(0, VIDEO, RangeKind::Usable)];
+        if self.low_ram() > MEGABYTE {
+            list.push(range(MEGABYTE, self.low_ram() - MEGABYTE, RangeKind::Usable));
+        }
+        if self.rom != 0 {
+            list.push(range(HIGH_RAM - self.rom, self.rom, RangeKind::Reserved));
+        }
+        if self.high_ram() != 0 {
+            list.push(range(HIGH_RAM, self.high_ram(), RangeKind::Usable));
+        }
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL_ROM: [u8; 7] = [0; 7];
+    const ALL_RAM: [u8; 7] = [0x30, 0x33, 0x33, 0x33, 0x33, 0x33, 0x33];
+
+    fn at(map: &MemoryMap, gpa: u64) -> Option<(RegionKind, u64)> {
+        map.lookup(Gpa(gpa)).map(|l| (l.kind, l.offset.0))
+    }
+
+    #[test]
+    fn the_rom_shows_its_end_below_1_mib_and_all_of_it_below_4_gib() {
+        let l = Layout::new(64 << 20, 256 << 10);
+        let map = l.map(ALL_ROM).unwrap();
+        let rom = 64 << 20;
+        assert_eq!(at(&map, 0xffff_fff0), Some((RegionKind::Rom, rom + 0x3_fff0)));
+        assert_eq!(at(&map, 0xfffc_0000), Some((RegionKind::Rom, rom)));
+        assert_eq!(at(&map, 0xe_0000), Some((RegionKind::Rom, rom + 0x2_0000)));
+        assert_eq!(at(&map, 0xd_ffff), None);
+    }
+
+    #[test]
+    fn a_small_rom_shows_once_only() {
+        let l = Layout::new(16 << 20, 64 << 10);
+        let map = l.map(ALL_ROM).unwrap();
+        assert_eq!(at(&map, 0xf_0000), Some((RegionKind::Rom, 16 << 20)));
+        assert_eq!(at(&map, 0xe_ffff), None);
+    }
+
+    #[test]
+    fn pam_shadows_the_rom_with_ram() {
+        let l = Layout::new(16 << 20, 64 << 10);
+        let mut map = l.map(ALL_ROM).unwrap();
+        assert_eq!(l.repam(&mut map, ALL_ROM, ALL_RAM), Ok(true));
+        assert_eq!(at(&map, 0xc_0000), Some((RegionKind::Ram, 0xc_0000)));
+        assert_eq!(at(&map, 0xf_fff0), Some((RegionKind::Ram, 0xf_fff0)));
+        assert_eq!(l.repam(&mut map, ALL_RAM, ALL_RAM), Ok(false));
+        let read_only = [0x10, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11];
+        assert_eq!(l.repam(&mut map, ALL_RAM, read_only), Ok(true));
+        assert_eq!(at(&map, 0xc_0000), Some((RegionKind::Rom, 0xc_0000)));
+    }
+
+    #[test]
+    fn memory_beyond_3_gib_goes_on_above_4_gib() {
+        let l = Layout::new(5 << 30, 128 << 10);
+        let map = l.map(ALL_ROM).unwrap();
+        assert_eq!(at(&map, LOW_RAM_END), None);
+        assert_eq!(at(&map, HIGH_RAM), Some((RegionKind::Ram, LOW_RAM_END)));
+        assert_eq!(l.memory_ranges().last().map(|r| r.len), Some((5 << 30) - LOW_RAM_END));
+    }
+}

@@ -1,0 +1,282 @@
+//! The PC: a 440FX/PIIX board with the chips of an AT.
+
+mod disks;
+mod firmware;
+mod layout;
+mod pci;
+mod ports;
+mod routing;
+mod system;
+mod wires;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use hako_chips::Wish;
+use hako_chips::acpi_pm::AcpiPm;
+use hako_chips::debugcon::Debugcon;
+use hako_chips::fw_cfg::FwCfg;
+use hako_chips::ide::Channel;
+use hako_chips::latch::Latch;
+use hako_chips::pci::host::PciHost;
+use hako_chips::pic::Pics;
+use hako_chips::pit::Pit;
+use hako_chips::port92::Port92;
+use hako_chips::reset_control::ResetControl;
+use hako_chips::serial::Serial;
+use hako_engine::{Attention, IrqSink, Lines, Time};
+use hako_firmware::Drive;
+use hako_mem::{Gpa, GuestMemory, MapError, Slab};
+use hako_x86::{CpuState, Width};
+
+pub use disks::{Disks, MAX_HARD_DISKS};
+pub use layout::Layout;
+use routing::Range;
+use wires::{Controller, Wires};
+
+use crate::Output;
+
+/// What a PC is made of.
+pub struct PcConfig {
+    /// Sizes of memory.
+    pub layout: Layout,
+    /// Interrupt controllers and PIT in the engine, if it has them.
+    pub irqs: Option<Box<dyn IrqSink>>,
+    /// The debug-exit port.
+    pub debug_exit: Option<u16>,
+    /// The built-in firmware is in the ROM: its trap port answers.
+    pub builtin: bool,
+    /// A VGA option ROM that firmware may fetch through fw_cfg.
+    pub vga_rom: Option<Vec<u8>>,
+    /// What to boot from, in this order.
+    pub boot: Vec<Drive>,
+    /// What the real-time clock shows at power-on, in seconds since 1970.
+    pub rtc: u64,
+}
+
+/// The board of a PC.
+pub struct Pc {
+    layout: Layout,
+    memory: GuestMemory,
+    /// The PAM registers that the map shows.
+    pam: [u8; 7],
+    table: &'static [Range],
+    wires: Wires,
+    /// Absent where the engine has it.
+    pit: Option<Pit>,
+    com1: Serial,
+    pci: PciHost,
+    reset_control: ResetControl,
+    fw_cfg: FwCfg,
+    ide: [Channel; 2],
+    disks: Disks,
+    boot: Vec<Drive>,
+    memory_ranges: Vec<hako_firmware::MemoryRange>,
+    port92: Port92,
+    post: Latch,
+    apm: [Latch; 2],
+    pm: AcpiPm,
+    debugcon: Debugcon,
+    debug_exit: Option<u16>,
+    trap: bool,
+    wish: Option<Wish>,
+    pub(crate) output: Output,
+    /// The lines as the CPU last saw them.
+    seen: Lines,
+    /// Something other than the lines that the CPU has to look at.
+    attention: Attention,
+    /// Reads of ports whose value passes with time: a guest that polls them is waiting, not hanging.
+    volatile_reads: u64,
+}
+
+/// The interrupt of ACPI's events.
+const SCI: u8 = 9;
+
+impl Pc {
+    /// A PC after power-on. `slab` has at least [`Layout::slab_len`] bytes and holds the ROM at
+    /// [`Layout::rom_offset`].
+    pub fn new(config: PcConfig, slab: Arc<Slab>, disks: Disks) -> Result<Pc, MapError> {
+        let layout = config.layout;
+        let pam = [0; 7];
+        let own = config.irqs.is_none();
+        let controller = match config.irqs {
+            Some(sink) => Controller::Engine(sink),
+            None => Controller::Own(Pics::new()),
+        };
+        let mut pc = Pc {
+            memory: GuestMemory::new(slab, layout.map(pam)?),
+            memory_ranges: layout.memory_ranges(),
+            layout,
+            pam,
+            table: ports::TABLE,
+            wires: Wires::new(controller),
+            pit: own.then(Pit::new),
+            com1: Serial::new(),
+            pci: pci::functions(),
+            reset_control: ResetControl::new(),
+            fw_cfg: FwCfg::new(),
+            ide: disks.channels(),
+            disks,
+            boot: config.boot,
+            port92: Port92::new(),
+            post: Latch::new(),
+            apm: Default::default(),
+            pm: AcpiPm::new(false),
+            debugcon: Debugcon::new(),
+            debug_exit: config.debug_exit,
+            trap: config.builtin,
+            wish: None,
+            output: Output::default(),
+            seen: Lines { intr: false, nmi: false, a20: true },
+            attention: Attention::empty(),
+            volatile_reads: 0,
+        };
+        pc.describe(config.vga_rom);
+        Ok(pc)
+    }
+
+    /// Everything as at power-on, but for memory and disks.
+    pub fn reset(&mut self, _now: Time) {
+        self.pci.reset();
+        self.wires.reset();
+        if let Some(pit) = &mut self.pit {
+            *pit = Pit::new();
+        }
+        self.com1 = Serial::new();
+        self.ide = self.disks.channels();
+        self.reset_control = ResetControl::new();
+        self.fw_cfg.reset();
+        (self.port92, self.post, self.apm) = (Port92::new(), Latch::new(), Default::default());
+        (self.pm, self.debugcon) = (AcpiPm::new(false), Debugcon::new());
+        self.wish = None;
+        self.output.clear();
+        self.repam();
+        self.attention = Attention::empty();
+    }
+
+    /// The CPU after RESET.
+    pub fn initial_state() -> CpuState {
+        CpuState::reset()
+    }
+
+    /// RAM, ROM and the map of the moment.
+    pub fn memory(&self) -> &GuestMemory {
+        &self.memory
+    }
+
+    /// A number that changes when the guest reads a port whose value passes with time.
+    pub fn volatile_reads(&self) -> u64 {
+        self.volatile_reads
+    }
+
+    pub(crate) fn port_in(&mut self, now: Time, port: u16, width: Width, data: &mut [u8]) -> Attention {
+        self.route_in(now, port, width, data);
+        self.attention()
+    }
+
+    pub(crate) fn port_out(&mut self, now: Time, port: u16, width: Width, data: &[u8]) -> Attention {
+        self.route_out(now, port, width, data);
+        self.attention()
+    }
+
+    pub(crate) fn mmio_read(&mut self, _gpa: Gpa, data: &mut [u8]) -> Attention {
+        data.fill(0xff);
+        Attention::empty()
+    }
+
+    /// Writes to ROM are dropped, but for PAM segments whose writes go to RAM while their reads do not.
+    pub(crate) fn mmio_write(&mut self, gpa: Gpa, data: &[u8]) -> Attention {
+        let behind = hako_chips::pci::i440fx::pam_segments(self.pam)
+            .iter()
+            .any(|s| s.write_ram && gpa.0 >= s.start.into() && gpa.0 < u64::from(s.start + s.len));
+        if behind {
+            self.memory.slab().write(hako_mem::SlabOffset(gpa.0), data);
+        }
+        Attention::empty()
+    }
+
+    /// Collects what an access changed.
+    fn attention(&mut self) -> Attention {
+        let mut attention = core::mem::replace(&mut self.attention, Attention::empty());
+        if self.wish.is_some() {
+            attention |= Attention::WISH;
+        }
+        let lines = self.lines();
+        if lines != self.seen {
+            self.seen = lines;
+            attention |= Attention::LINES;
+        }
+        attention
+    }
+
+    /// Lets every chip whose time has come act.
+    pub(crate) fn tick(&mut self, now: Time) -> Attention {
+        self.tick_pit(now);
+        if self.com1.next_event() <= now {
+            self.com1.tick(now);
+            self.wires.set_isa(4, self.com1.irq());
+        }
+        self.attention()
+    }
+
+    /// When `tick` is wanted next.
+    pub(crate) fn next_event(&self) -> Time {
+        self.events().into_iter().fold(Time::NEVER, |first, (_, at)| first.min(at))
+    }
+
+    /// When an interrupt may come next by itself.
+    pub(crate) fn next_wake(&self) -> Time {
+        let open = self.events().into_iter().filter(|(irq, _)| self.wires.open(*irq));
+        open.fold(Time::NEVER, |first, (_, at)| first.min(at))
+    }
+
+    /// The chips' next events, and the interrupt that may follow each.
+    fn events(&self) -> [(u8, Time); 2] {
+        [(0, self.pit.as_ref().map_or(Time::NEVER, Pit::next_event)), (4, self.com1.next_event())]
+    }
+
+    pub(crate) fn lines(&mut self) -> Lines {
+        Lines { intr: self.wires.intr(), nmi: false, a20: true }
+    }
+
+    pub(crate) fn acknowledge(&mut self) -> u8 {
+        self.wires.acknowledge()
+    }
+
+    pub(crate) fn take_wish(&mut self) -> Option<Wish> {
+        self.wish.take()
+    }
+
+    /// A byte for COM1; `false` if it has no room for it now.
+    pub(crate) fn serial_input(&mut self, now: Time, byte: u8) -> bool {
+        if !self.com1.can_receive() {
+            return false;
+        }
+        self.com1.receive(byte, now);
+        self.wires.set_isa(4, self.com1.irq());
+        true
+    }
+
+    /// The disk in a drive.
+    pub fn disks(&mut self) -> &mut Disks {
+        &mut self.disks
+    }
+
+    /// The level of a PCI function's interrupt pin (1 to 4 for INTA# to INTD#) in a slot.
+    pub fn set_pci_interrupt(&mut self, device: u8, pin: u8, level: bool) {
+        self.wires.set_pirq(hako_chips::pci::piix::pirq(device, pin), level);
+    }
+
+    /// Brings the map up to the PAM registers.
+    fn repam(&mut self) {
+        let pam = pci::pam(&self.pci);
+        let mut map = self.memory.map().clone();
+        // The layout's segments are whole pages in range: they cannot be refused.
+        if self.layout.repam(&mut map, self.pam, pam).unwrap_or(false) {
+            self.memory.set_map(map);
+            self.attention |= Attention::MAP;
+        }
+        self.pam = pam;
+    }
+}

@@ -1,0 +1,146 @@
+//! The port table of a PC, and the few lines between each range and its chip.
+
+use super::routing::{Io, Range};
+use super::system as sys;
+use super::{Pc, disks, pci};
+
+/// Every port that answers. Sorted; no two overlap.
+pub(super) static TABLE: &[Range] = &[
+    Range::bytes(0x20, 0x21, read_pic1, write_pic1),
+    Range::bytes(0x40, 0x43, read_pit, write_pit).volatile(),
+    Range::bytes(0x61, 0x61, read_port61, write_port61).volatile(),
+    Range::bytes(0x80, 0x80, sys::read_post, sys::write_post),
+    Range::bytes(0x92, 0x92, sys::read_port92, sys::write_port92),
+    Range::bytes(0xa0, 0xa1, read_pic2, write_pic2),
+    Range::bytes(0xb2, 0xb3, sys::read_apm, sys::write_apm),
+    Range::bytes(0xb8, 0xb8, sys::read_trap, sys::write_trap),
+    Range::bytes(0xe9, 0xe9, sys::read_debugcon, sys::write_debugcon),
+    Range::items(0x170, 0x170, disks::read_data, disks::write_data),
+    Range::bytes(0x171, 0x177, disks::read_command_block, disks::write_command_block),
+    Range::items(0x1f0, 0x1f0, disks::read_data, disks::write_data),
+    Range::bytes(0x1f1, 0x1f7, disks::read_command_block, disks::write_command_block),
+    Range::bytes(0x376, 0x376, disks::read_control, disks::write_control),
+    Range::bytes(0x3f6, 0x3f6, disks::read_control, disks::write_control),
+    Range::bytes(0x3f8, 0x3ff, read_com1, write_com1),
+    Range::bytes(0x402, 0x402, sys::read_debugcon, sys::write_debugcon),
+    Range::bytes(0x4d0, 0x4d1, read_elcr, write_elcr),
+    Range::items(0x510, 0x511, read_fw_cfg, write_fw_cfg),
+    Range::bytes(0x600, 0x60f, sys::read_pm, sys::write_pm).volatile(),
+    Range::items(0xcf8, 0xcf8, pci::read, pci::write),
+    Range::bytes(0xcf9, 0xcf9, sys::read_reset_control, sys::write_reset_control),
+    Range::items(0xcfc, 0xcff, pci::read, pci::write),
+];
+
+fn read_pic(pc: &mut Pc, reg: u8) -> u8 {
+    pc.wires.pics().map_or(0xff, |p| p.read(reg))
+}
+
+fn write_pic(pc: &mut Pc, reg: u8, value: u8) {
+    if let Some(p) = pc.wires.pics() {
+        p.write(reg, value);
+    }
+}
+
+fn read_pic1(pc: &mut Pc, io: Io) -> u8 {
+    read_pic(pc, io.reg)
+}
+
+fn write_pic1(pc: &mut Pc, io: Io, value: u8) {
+    write_pic(pc, io.reg, value);
+}
+
+fn read_pic2(pc: &mut Pc, io: Io) -> u8 {
+    read_pic(pc, 2 + io.reg)
+}
+
+fn write_pic2(pc: &mut Pc, io: Io, value: u8) {
+    write_pic(pc, 2 + io.reg, value);
+}
+
+fn read_elcr(pc: &mut Pc, io: Io) -> u8 {
+    read_pic(pc, 4 + io.reg)
+}
+
+fn write_elcr(pc: &mut Pc, io: Io, value: u8) {
+    write_pic(pc, 4 + io.reg, value);
+}
+
+fn read_pit(pc: &mut Pc, io: Io) -> u8 {
+    pc.pit.as_mut().map_or(0xff, |p| p.read(io.reg, io.now))
+}
+
+fn write_pit(pc: &mut Pc, io: Io, value: u8) {
+    if let Some(pit) = &mut pc.pit {
+        pit.write(io.reg, value, io.now);
+    }
+    pc.tick_pit(io.now);
+}
+
+fn read_port61(pc: &mut Pc, io: Io) -> u8 {
+    pc.pit.as_mut().map_or(0xff, |p| p.read_port61(io.now))
+}
+
+fn write_port61(pc: &mut Pc, io: Io, value: u8) {
+    if let Some(pit) = &mut pc.pit {
+        pit.write_port61(value, io.now);
+    }
+}
+
+fn read_com1(pc: &mut Pc, io: Io) -> u8 {
+    let value = pc.com1.read(io.reg, io.now);
+    pc.wires.set_isa(4, pc.com1.irq());
+    value
+}
+
+fn write_com1(pc: &mut Pc, io: Io, value: u8) {
+    pc.com1.write(io.reg, value, io.now);
+    pc.output.serial.extend(pc.com1.take_output());
+    pc.wires.set_isa(4, pc.com1.irq());
+}
+
+fn read_fw_cfg(pc: &mut Pc, io: Io, data: &mut [u8]) {
+    // The selector cannot be read; a byte of it and the data port side by side are two registers.
+    match io.reg {
+        1 => pc.fw_cfg.read_data(data),
+        _ => data.fill(0xff),
+    }
+}
+
+fn write_fw_cfg(pc: &mut Pc, io: Io, data: &[u8]) {
+    if let (0, Some(&[low, high])) = (io.reg, data.last_chunk()) {
+        pc.fw_cfg.select(u16::from_le_bytes([low, high]));
+    }
+}
+
+impl Pc {
+    /// The PIT's wire: an edge for each rise of its output.
+    pub(super) fn tick_pit(&mut self, now: hako_engine::Time) {
+        let Some(pit) = &mut self.pit else { return };
+        let irq0 = pit.tick(now);
+        if irq0.edges != 0 {
+            self.wires.pulse_isa(0, irq0.level);
+        }
+        self.wires.set_isa(0, irq0.level);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_free_of_overlap() {
+        for pair in TABLE.windows(2) {
+            assert!(pair[0].first <= pair[0].last && pair[0].last < pair[1].first);
+        }
+    }
+
+    #[test]
+    fn every_port_of_the_table_has_a_name() {
+        for r in TABLE {
+            for port in r.first..=r.last {
+                assert!(!crate::names::port(port).is_empty() || r.first == 0xcf8, "{port:#x}");
+            }
+        }
+    }
+}

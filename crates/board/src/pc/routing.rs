@@ -1,0 +1,152 @@
+//! Port routing: which chip answers at which port, as a table.
+
+use hako_engine::Time;
+use hako_x86::Width;
+
+use super::Pc;
+
+/// One access to a port.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Io {
+    /// When.
+    pub now: Time,
+    /// The port.
+    pub port: u16,
+    /// The port's distance from the range's first.
+    pub reg: u8,
+    /// The width of each item.
+    pub width: Width,
+}
+
+/// How a range takes accesses.
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    /// Registers of one byte: the bus makes wider accesses into accesses to the ports that follow.
+    Bytes { read: fn(&mut Pc, Io) -> u8, write: fn(&mut Pc, Io, u8) },
+    /// Any width and number of items at once, also where an item is wider than the range (16-bit data registers).
+    Items { read: fn(&mut Pc, Io, &mut [u8]), write: fn(&mut Pc, Io, &[u8]) },
+}
+
+/// Ports that one chip answers.
+#[derive(Clone, Copy)]
+pub(super) struct Range {
+    /// First port.
+    pub first: u16,
+    /// Last port.
+    pub last: u16,
+    /// How.
+    pub handler: Handler,
+    /// What a read gives may differ from one time to the next though nothing was written and no input came.
+    pub volatile: bool,
+}
+
+impl Range {
+    /// Byte registers.
+    pub const fn bytes(
+        first: u16,
+        last: u16,
+        read: fn(&mut Pc, Io) -> u8,
+        write: fn(&mut Pc, Io, u8),
+    ) -> Range {
+        Range { first, last, handler: Handler::Bytes { read, write }, volatile: false }
+    }
+
+    /// Registers of any width.
+    pub const fn items(
+        first: u16,
+        last: u16,
+        read: fn(&mut Pc, Io, &mut [u8]),
+        write: fn(&mut Pc, Io, &[u8]),
+    ) -> Range {
+        Range { first, last, handler: Handler::Items { read, write }, volatile: false }
+    }
+
+    /// Reads show the passing of time.
+    pub const fn volatile(mut self) -> Range {
+        self.volatile = true;
+        self
+    }
+}
+
+/// The range that `port` belongs to. `table` is sorted and free of overlap.
+#[inline]
+fn find(table: &'static [Range], port: u16) -> Option<&'static Range> {
+    let i = table.partition_point(|r| r.first <= port).checked_sub(1)?;
+    table.get(i).filter(|r| port <= r.last)
+}
+
+impl Pc {
+    /// IN or INS.
+    pub(super) fn route_in(&mut self, now: Time, port: u16, width: Width, data: &mut [u8]) {
+        if data.len() == 1 || width == Width::B1 {
+            for byte in data.chunks_mut(1) {
+                self.read_item(now, port, Width::B1, byte);
+            }
+            return;
+        }
+        match find(self.table, port) {
+            Some(&Range { first, handler: Handler::Items { read, .. }, volatile, .. }) => {
+                self.volatile_reads += u64::from(volatile);
+                read(self, Io { now, port, reg: (port - first) as u8, width }, data);
+            }
+            _ => {
+                for item in data.chunks_mut(width.bytes()) {
+                    for (i, byte) in item.chunks_mut(1).enumerate() {
+                        self.read_item(now, port.wrapping_add(i as u16), Width::B1, byte);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One item that is no wider than its register.
+    #[inline]
+    fn read_item(&mut self, now: Time, port: u16, width: Width, data: &mut [u8]) {
+        let Some(&Range { first, handler, volatile, .. }) = find(self.table, port) else {
+            data.fill(0xff);
+            return;
+        };
+        self.volatile_reads += u64::from(volatile);
+        let io = Io { now, port, reg: (port - first) as u8, width };
+        match handler {
+            Handler::Bytes { read, .. } => data.fill(read(self, io)),
+            Handler::Items { read, .. } => read(self, io, data),
+        }
+    }
+
+    /// OUT or OUTS.
+    pub(super) fn route_out(&mut self, now: Time, port: u16, width: Width, data: &[u8]) {
+        if self.debug_exit_hit(port, width, data) {
+            return;
+        }
+        if width == Width::B1 {
+            for byte in data.chunks(1) {
+                self.write_item(now, port, byte);
+            }
+            return;
+        }
+        match find(self.table, port) {
+            Some(&Range { first, handler: Handler::Items { write, .. }, .. }) => {
+                write(self, Io { now, port, reg: (port - first) as u8, width }, data);
+            }
+            _ => {
+                for item in data.chunks(width.bytes()) {
+                    for (i, byte) in item.chunks(1).enumerate() {
+                        self.write_item(now, port.wrapping_add(i as u16), byte);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One byte.
+    #[inline]
+    fn write_item(&mut self, now: Time, port: u16, data: &[u8]) {
+        let Some(&Range { first, handler, .. }) = find(self.table, port) else { return };
+        let io = Io { now, port, reg: (port - first) as u8, width: Width::B1 };
+        match handler {
+            Handler::Bytes { write, .. } => write(self, io, data.first().copied().unwrap_or(0)),
+            Handler::Items { write, .. } => write(self, io, data),
+        }
+    }
+}

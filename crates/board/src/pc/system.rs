@@ -1,0 +1,95 @@
+//! What the system board does itself: A20, resets, power, the debug consoles, the debug-exit port, and ports that only
+//! remember.
+
+use hako_chips::{Wish, debugexit};
+use hako_x86::Width;
+
+use super::Pc;
+use super::routing::Io;
+
+pub(super) fn read_port92(pc: &mut Pc, _io: Io) -> u8 {
+    pc.port92.read()
+}
+
+pub(super) fn write_port92(pc: &mut Pc, _io: Io, value: u8) {
+    pc.port92.write(value);
+    let wish = pc.port92.take_wish();
+    pc.wish(wish);
+}
+
+pub(super) fn read_reset_control(pc: &mut Pc, _io: Io) -> u8 {
+    pc.reset_control.read()
+}
+
+pub(super) fn write_reset_control(pc: &mut Pc, _io: Io, value: u8) {
+    pc.reset_control.write(value);
+    let wish = pc.reset_control.take_wish();
+    pc.wish(wish);
+}
+
+pub(super) fn read_debugcon(pc: &mut Pc, _io: Io) -> u8 {
+    pc.debugcon.read()
+}
+
+pub(super) fn write_debugcon(pc: &mut Pc, _io: Io, value: u8) {
+    pc.debugcon.write(value);
+    pc.output.debugcon.extend(pc.debugcon.take_output());
+}
+
+pub(super) fn read_post(pc: &mut Pc, _io: Io) -> u8 {
+    pc.post.read()
+}
+
+pub(super) fn write_post(pc: &mut Pc, _io: Io, value: u8) {
+    pc.post.write(value);
+}
+
+pub(super) fn read_apm(pc: &mut Pc, io: Io) -> u8 {
+    pc.apm.get(usize::from(io.reg)).map_or(0xff, |l| l.read())
+}
+
+pub(super) fn write_apm(pc: &mut Pc, io: Io, value: u8) {
+    if let Some(latch) = pc.apm.get_mut(usize::from(io.reg)) {
+        latch.write(value);
+    }
+}
+
+/// The trap port cannot be read.
+pub(super) fn read_trap(_pc: &mut Pc, _io: Io) -> u8 {
+    0xff
+}
+
+/// The trap port of the built-in firmware: whether the write came from a stub is found out where rip is known.
+pub(super) fn write_trap(pc: &mut Pc, _io: Io, value: u8) {
+    let wish = pc.trap.then_some(Wish::Firmware(value));
+    pc.wish(wish);
+}
+
+pub(super) fn read_pm(pc: &mut Pc, io: Io) -> u8 {
+    pc.pm.read(io.reg.into(), io.now)
+}
+
+pub(super) fn write_pm(pc: &mut Pc, io: Io, value: u8) {
+    pc.pm.write(io.reg.into(), value, io.now);
+    let wish = pc.pm.take_wish();
+    pc.wish(wish);
+    pc.wires.set_isa(super::SCI, pc.pm.irq(io.now));
+}
+
+impl Pc {
+    /// The debug-exit port may lie anywhere and takes bytes, words and dwords; of a string only the first item gets
+    /// through, because the CPU stops there.
+    pub(super) fn debug_exit_hit(&mut self, port: u16, width: Width, data: &[u8]) -> bool {
+        let hit = Some(port) == self.debug_exit;
+        if hit {
+            let item = data.get(..width.bytes()).unwrap_or(data);
+            self.wish(Some(debugexit::write(item)));
+        }
+        hit
+    }
+
+    /// A wish, if there is one; an earlier one that nobody has taken yet stays, for it came first.
+    pub(super) fn wish(&mut self, wish: Option<Wish>) {
+        self.wish = self.wish.take().or(wish);
+    }
+}
