@@ -23,6 +23,7 @@ start:
     cld
     ljmp 0, offset 1f
 1:  mov [drive], dl
+    serial_init
 
     mov ax, 0x4b01              # the specification packet of this boot
     mov si, offset specification

@@ -24,6 +24,7 @@ start:
     cld
     ljmp 0, offset 1f
 1:  mov [boot_drive], dl
+    serial_init
     mov si, offset text_stage1
     call print
 
