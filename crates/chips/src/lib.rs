@@ -26,6 +26,7 @@ pub mod pic;
 pub mod pit;
 pub mod port92;
 pub mod reset_control;
+pub mod rtc;
 pub mod saved;
 pub mod serial;
 pub mod wish;
