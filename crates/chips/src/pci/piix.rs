@@ -1,9 +1,6 @@
 //! The south bridge: PIIX3's ISA bridge and IDE (Intel 82371SB data sheet, 290550), PIIX4's power management (290562).
 
-use serde::{Deserialize, Serialize};
-
 use super::config::{ConfigSpace, Field, Identity};
-use crate::Wish;
 
 /// First of the four PIRQ route control registers of the ISA bridge.
 pub const PIRQ_ROUTE: u8 = 0x60;
@@ -123,54 +120,6 @@ pub fn pirq(device: u8, pin: u8) -> u8 {
     device.wrapping_add(pin).wrapping_sub(2) & 3
 }
 
-/// Edge/level control: one bit for each interrupt, set for level (82371SB 2.5.7).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Elcr([u8; 2]);
-
-impl Elcr {
-    /// IRQs 0, 1, 2, 8 and 13 are always edge-triggered.
-    const WRITABLE: [u8; 2] = [0xf8, 0xde];
-
-    /// Register 0 has IRQ 0 to 7, register 1 has IRQ 8 to 15.
-    pub fn read(&self, register: u8) -> u8 {
-        self.0[usize::from(register & 1)]
-    }
-
-    /// Writes a register.
-    pub fn write(&mut self, register: u8, value: u8) {
-        let i = usize::from(register & 1);
-        self.0[i] = value & Self::WRITABLE[i];
-    }
-
-    /// Whether an interrupt is level-triggered.
-    pub fn is_level(&self, irq: u8) -> bool {
-        u16::from_le_bytes(self.0) >> (irq & 15) & 1 != 0
-    }
-
-    /// After reset all interrupts are edge-triggered.
-    pub fn reset(&mut self) {
-        *self = Elcr::default();
-    }
-}
-
-/// The reset control register at 0xCF9 (82371SB 2.5.8).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct ResetControl(u8);
-
-impl ResetControl {
-    /// Bit 1, the kind of reset, reads back; bit 2 reads zero.
-    pub fn read(&self) -> u8 {
-        self.0
-    }
-
-    /// Bit 2 going from 0 to 1 resets: with bit 1 the whole machine, without it the CPU. Both restart a PC.
-    #[must_use]
-    pub fn write(&mut self, value: u8) -> Option<Wish> {
-        self.0 = value & 0x02;
-        (value & 0x04 != 0).then_some(Wish::Reset)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,22 +183,5 @@ mod tests {
         assert_eq!((f.dword(PM_BASE), pm_base(&f)), (0x601, None));
         f.write(PM_REG_MISC, &[1]);
         assert_eq!(pm_base(&f), Some(0x600));
-    }
-
-    #[test]
-    fn irqs_0_1_2_8_and_13_are_always_edges() {
-        let mut e = Elcr::default();
-        e.write(0, 0xff);
-        e.write(1, 0xff);
-        assert_eq!((e.read(0), e.read(1)), (0xf8, 0xde));
-        assert!(e.is_level(11) && !e.is_level(8) && !e.is_level(13));
-    }
-
-    #[test]
-    fn bit_2_of_reset_control_resets() {
-        let mut r = ResetControl::default();
-        assert_eq!(r.write(0x02), None);
-        assert_eq!(r.read(), 0x02);
-        assert_eq!(r.write(0x06), Some(Wish::Reset));
     }
 }
