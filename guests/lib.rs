@@ -19,7 +19,11 @@ pub struct Guest {
     pub image: &'static [u8],
     /// The size that the image is padded to with zeros before use; 0: as it is.
     pub size: u64,
-    /// What it is loaded from; says the kind of machine as well.
+    /// The RAM that it wants in bytes, if it is not the usual.
+    pub memory: Option<u64>,
+    /// The machine that it runs on.
+    pub machine: Machine,
+    /// What it is loaded from.
     pub medium: Medium,
     /// The firmwares that it runs on; none for a bare machine.
     pub firmwares: &'static [&'static str],
@@ -33,10 +37,19 @@ pub struct Guest {
     pub exempt: &'static [Exempt],
 }
 
+/// The kind of machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Machine {
+    /// RAM with the image in it, and one port.
+    Bare,
+    /// A PC.
+    Pc,
+}
+
 /// What a guest is loaded from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Medium {
-    /// Memory at address 0 of the `bare` machine. All others boot the `pc` machine.
+    /// Memory at address 0 of the bare machine.
     Rom,
     /// The first IDE disk.
     HardDisk,
@@ -62,9 +75,13 @@ pub struct Exempt {
 /// Every guest, by name.
 pub static ALL: &[Guest] = include!(concat!(env!("OUT_DIR"), "/list.rs"));
 
+/// Other names that people may try.
+const ALIASES: [(&str, &str); 2] = [("mbr", "print-a"), ("triple-fault", "triple-protected")];
+
 impl Guest {
     /// The guest of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
+        let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, real)| real);
         ALL.iter().find(|guest| guest.name == name)
     }
 
@@ -80,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_hello_rom_is_41_bytes_and_ends_in_hlt() {
-        let rom = Guest::named("hello-rom").map(|g| g.image).unwrap_or_default();
+        let rom = Guest::named("hello").map(|g| g.image).unwrap_or_default();
         assert_eq!((rom.len(), rom.last()), (41, Some(&0xf4)));
         let text: [u8; 10] = core::array::from_fn(|i| rom[i * 4 + 1]);
         assert_eq!(&text, b"Hello KVM!");
@@ -100,6 +117,11 @@ mod tests {
             assert!(g.source.starts_with("# "), "{}", g.name);
             assert!(g.source.contains("# Shows:") && g.source.contains("# Expected:"), "{}", g.name);
         }
+    }
+
+    #[test]
+    fn every_alias_names_a_guest() {
+        assert!(ALIASES.iter().all(|(alias, _)| Guest::named(alias).is_some()));
     }
 
     #[test]

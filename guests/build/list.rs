@@ -20,6 +20,7 @@ pub struct Entry {
     pub medium: Medium,
     /// The image is padded to this size before use; 0: as it is.
     pub size: u64,
+    pub memory: Option<u64>,
     pub firmwares: Vec<String>,
     pub engines: Vec<String>,
     pub exempt: Vec<Exempt>,
@@ -59,23 +60,23 @@ fn entry(folder: &Path, name: &str) -> Result<Entry, String> {
     let text = std::fs::read_to_string(&path).map_err(|e| fail(e.to_string()))?;
     let spec: Table = text.parse().map_err(|e: toml::de::Error| fail(e.to_string()))?;
     let about = spec.get("about").and_then(Value::as_str).ok_or_else(|| fail("`about` is missing".into()))?;
-    let empty = Table::new();
-    let machine = spec.get("machine").and_then(Value::as_table).unwrap_or(&empty);
-    let bare = machine.get("kind").and_then(Value::as_str) == Some("bare");
+    let bare = spec.get("machine").and_then(Value::as_str) == Some("bare");
 
     let media = [("image", Medium::HardDisk), ("floppy", Medium::Floppy), ("cdrom", Medium::Cd)];
     let (key, medium) = media
         .into_iter()
-        .find(|(key, _)| machine.contains_key(*key))
-        .ok_or_else(|| fail("[machine] names no image, floppy or cdrom".into()))?;
+        .find(|(key, _)| spec.contains_key(*key))
+        .ok_or_else(|| fail("it names no image, floppy or cdrom".into()))?;
     let medium = if bare { Medium::Rom } else { medium };
-    let (image, size) = match &machine[key] {
+    let (image, size) = match &spec[key] {
         Value::Table(t) => (t.get("path"), t.get("size").and_then(Value::as_str).unwrap_or("0")),
         other => (Some(other), "0"),
     };
     if image.and_then(Value::as_str) != Some(format!("builtin:{name}").as_str()) {
-        return Err(fail(format!("[machine] {key} must be \"builtin:{name}\"")));
+        return Err(fail(format!("`{key}` must be \"builtin:{name}\"")));
     }
+    let size_of =
+        |text: &str| bytes(text).ok_or_else(|| fail(format!("`{text}` is no size such as 1440K or 1M")));
     let exempt = match spec.get("exempt") {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_table).map(exempt).collect(),
         _ => Vec::new(),
@@ -84,8 +85,9 @@ fn entry(folder: &Path, name: &str) -> Result<Entry, String> {
         name: name.to_owned(),
         about: about.to_owned(),
         medium,
-        size: bytes(size).ok_or_else(|| fail(format!("`{size}` is no size such as 1440K or 1M")))?,
-        firmwares: if bare { Vec::new() } else { strings(machine.get("firmware"), &["builtin"]) },
+        size: size_of(size)?,
+        memory: spec.get("memory").and_then(Value::as_str).map(size_of).transpose()?,
+        firmwares: if bare { Vec::new() } else { strings(spec.get("firmware"), &["builtin"]) },
         engines: strings(spec.get("engines"), &["soft", "kvm"]),
         exempt,
     })
@@ -124,12 +126,14 @@ pub fn to_rust(guests: &[Entry], sources: &Path) -> Result<String, String> {
         let _ = writeln!(
             rust,
             "Guest {{ name: {:?}, about: {:?}, image: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{}.img\")), \
-             size: {}, medium: Medium::{:?}, firmwares: &{:?}, engines: &{:?}, spec: include_str!({:?}), \
+             size: {}, memory: {:?}, machine: Machine::{}, medium: Medium::{:?}, firmwares: &{:?}, engines: &{:?}, spec: include_str!({:?}), \
              source: include_str!({:?}), exempt: &[{}] }},",
             g.name,
             g.about,
             g.name,
             g.size,
+            g.memory,
+            if g.medium == Medium::Rom { "Bare" } else { "Pc" },
             g.medium,
             g.firmwares,
             g.engines,

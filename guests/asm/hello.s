@@ -1,4 +1,4 @@
-# hello-rom: the smallest guest, and the first of every hypervisor.
+# hello: the smallest guest, and the first of every hypervisor.
 #
 # Shows:    a program without any PC around it. It starts at address 0 in real mode and writes ten letters to
 #           port 1, where the `bare` machine has its output; HLT ends it.
