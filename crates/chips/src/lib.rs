@@ -19,6 +19,7 @@ pub mod block;
 pub mod debugcon;
 pub mod debugexit;
 pub mod fw_cfg;
+pub mod i8042;
 pub mod ide;
 pub mod latch;
 pub mod pci;
