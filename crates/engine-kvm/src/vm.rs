@@ -1,0 +1,152 @@
+//! One virtual machine: its memory slots and, on request, the kernel's interrupt controllers and timer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hako_engine::{EngineError, IrqSink};
+use hako_mem::GuestMemory;
+use kvm_bindings::{
+    CpuId, KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN,
+    KVM_PIT_SPEAKER_DUMMY, KVMIO, kvm_enable_cap, kvm_pit_config, kvm_reinject_control,
+};
+use kvm_ioctls::{Cap, VmFd};
+use vmm_sys_util::ioctl::ioctl_with_ref;
+use vmm_sys_util::ioctl_io_nr;
+
+use crate::cpuid::{self, CpuidModel};
+use crate::error::{host, host_with};
+use crate::probe::open;
+use crate::slots::{Slots, same};
+use crate::vcpu::KvmVcpu;
+
+ioctl_io_nr!(KVM_REINJECT_CONTROL, KVMIO, 0x71);
+
+/// Three pages that KVM needs on Intel processors without unrestricted guest; below every ROM, above all RAM.
+const TSS_ADDRESS: usize = 0xfffb_d000;
+
+/// What a VM is made of.
+#[derive(Clone, Debug, Default)]
+pub struct VmConfig {
+    /// PIC, I/O APIC, local APICs and PIT inside the kernel. Ports 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40 to 0x43
+    /// and 0x61 and the APICs' pages then never reach the bus.
+    pub irqchip: bool,
+    /// Whether the kernel's PIT delivers ticks late rather than never. Off is right on a slow KVM.
+    pub pit_reinject: bool,
+    /// Number of virtual CPUs.
+    pub cpus: u8,
+    /// What CPUID tells the guest. `None` leaves KVM's default, all zeros and no long mode, and saves 0.1 ms: enough
+    /// for `--machine bare`.
+    pub cpuid: Option<CpuidModel>,
+    /// Whether RDMSR and WRMSR of what KVM does not know ask the bus instead of raising #GP.
+    pub msr_exits: bool,
+}
+
+/// What vCPUs, sinks and the [`Vm`] share. Field order is drop order: KVM's handle goes before the memory.
+pub(crate) struct Shared {
+    pub(crate) fd: VmFd,
+    slots: Mutex<Slots>,
+}
+
+impl Shared {
+    /// Makes the memory slots show `memory`, whatever they showed before.
+    pub(crate) fn follow(&self, memory: &GuestMemory) -> Result<(), EngineError> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).follow(&self.fd, memory)
+    }
+}
+
+/// A virtual machine without CPUs; [`Vm::vcpu`] makes those.
+pub struct Vm {
+    shared: Arc<Shared>,
+    config: VmConfig,
+    memory: GuestMemory,
+    cpuid: Option<CpuId>,
+    /// KVM exits on every instruction it refuses, and queues no #UD of its own.
+    clean_refusals: bool,
+}
+
+impl Vm {
+    /// A VM that shows `memory`. Takes 0.3 to 0.5 ms here, most of it KVM_CREATE_VM.
+    pub fn new(config: VmConfig, memory: &GuestMemory) -> Result<Vm, EngineError> {
+        let kvm = open()?;
+        let fd = kvm.create_vm().map_err(|errno| {
+            host_with("KVM_CREATE_VM", errno, "see `hako doctor`; `--engine soft` needs no KVM")
+        })?;
+        fd.set_tss_address(TSS_ADDRESS).map_err(host("KVM_SET_TSS_ADDR"))?;
+        let shared = Arc::new(Shared { fd, slots: Mutex::default() });
+        // Before the irqchip: 0.1 ms instead of 4 to 10.
+        shared.follow(memory)?;
+        let vm = &shared.fd;
+        let clean_refusals = enable(vm, KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1);
+        if config.msr_exits {
+            enable(vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN.into());
+        }
+        if config.irqchip {
+            create_irqchip(vm, config.pit_reinject)?;
+        }
+        let cpuid = match &config.cpuid {
+            Some(model) => Some(cpuid::of_model(&kvm, model)?),
+            None => None,
+        };
+        Ok(Vm { shared, config, memory: memory.clone(), cpuid, clean_refusals })
+    }
+
+    /// CPU number `id`, in KVM's reset state.
+    pub fn vcpu(&self, id: u8) -> Result<KvmVcpu, EngineError> {
+        let fd = self.shared.fd.create_vcpu(id.into()).map_err(host("KVM_CREATE_VCPU"))?;
+        if let Some(cpuid) = &self.cpuid {
+            fd.set_cpuid2(&cpuid::of_cpu(cpuid, id)).map_err(host("KVM_SET_CPUID2"))?;
+        }
+        KvmVcpu::new(fd, id, self.shared.clone(), &self.memory, &self.config, self.clean_refusals)
+    }
+
+    /// Makes the memory slots show `memory`. vCPUs do this themselves when the bus reports a changed map; this is for
+    /// changes made while none of them runs.
+    pub fn follow(&mut self, memory: &GuestMemory) -> Result<(), EngineError> {
+        if !same(&self.memory, memory) {
+            self.shared.follow(memory)?;
+            self.memory = memory.clone();
+        }
+        Ok(())
+    }
+
+    /// The wires into the kernel's interrupt controllers.
+    pub fn irq_sink(&self) -> Box<dyn IrqSink> {
+        Box::new(KvmIrqSink { shared: self.shared.clone() })
+    }
+
+    pub(crate) fn fd(&self) -> &VmFd {
+        &self.shared.fd
+    }
+}
+
+/// Switches on a capability of the VM; `false` where KVM does not have it.
+fn enable(vm: &VmFd, cap: u32, arg: u64) -> bool {
+    vm.enable_cap(&kvm_enable_cap { cap, args: [arg, 0, 0, 0], ..Default::default() }).is_ok()
+}
+
+fn create_irqchip(vm: &VmFd, pit_reinject: bool) -> Result<(), EngineError> {
+    vm.create_irq_chip().map_err(host("KVM_CREATE_IRQCHIP"))?;
+    // Channel 2's gate and output are at port 0x61, so that port has to be the kernel's too.
+    let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
+    vm.create_pit2(pit).map_err(host("KVM_CREATE_PIT2"))?;
+    if vm.check_extension(Cap::ReinjectControl) {
+        let control = kvm_reinject_control { pit_reinject: pit_reinject.into(), ..Default::default() };
+        // SAFETY: the ioctl reads one kvm_reinject_control, which is what it is given.
+        if unsafe { ioctl_with_ref(vm, KVM_REINJECT_CONTROL(), &control) } != 0 {
+            return Err(host("KVM_REINJECT_CONTROL")(kvm_ioctls::Error::last()));
+        }
+    }
+    Ok(())
+}
+
+/// KVM_IRQ_LINE as a sink of wires.
+struct KvmIrqSink {
+    shared: Arc<Shared>,
+}
+
+impl IrqSink for KvmIrqSink {
+    fn set_gsi(&mut self, gsi: u8, level: bool) {
+        if let Err(errno) = self.shared.fd.set_irq_line(gsi.into(), level) {
+            tracing::warn!(gsi, level, %errno, "KVM_IRQ_LINE failed: the VM has no in-kernel interrupt controllers");
+        }
+    }
+}
