@@ -30,6 +30,7 @@ pub mod reset_control;
 pub mod rtc;
 pub mod saved;
 pub mod serial;
+pub mod vga;
 pub mod wish;
 
 pub use block::{Block, BlockError};
