@@ -350,7 +350,7 @@ impl Cx<'_> {
         self.store_bytes(span.second, n - split, value >> (split * 8));
     }
 
-    fn load_bytes(&mut self, phys: Phys, n: usize) -> u128 {
+    pub fn load_bytes(&mut self, phys: Phys, n: usize) -> u128 {
         let mut buf = [0; 16];
         match phys {
             Phys::Ram(off) | Phys::Rom(off, _) => {
@@ -406,8 +406,9 @@ impl Cx<'_> {
 
     /// Bytes of a page that holds cached code are about to change.
     pub fn code_written(&mut self, off: u64, n: u64) {
-        let _ = (off, n);
-        self.cpu.attend(Attn::CODE);
+        if self.cpu.blocks.written(&self.slab, off, n) {
+            self.cpu.attend(Attn::CODE);
+        }
     }
 
     // ---- the stack ----

@@ -7,6 +7,7 @@ use hako_x86::{
 };
 
 use crate::attn::Attn;
+use crate::code::{Arena, Blocks};
 use crate::fault::{Fault, FaultLog};
 use crate::flags::{ARITH, Flags};
 use crate::op::ADDRESS_MASK;
@@ -140,6 +141,9 @@ pub struct Cpu {
     /// The region that held the last physical address looked up.
     pub(crate) region: Option<(u64, Lookup)>,
     pub(crate) memory: Option<GuestMemory>,
+    pub(crate) blocks: Blocks,
+    /// The instructions of `blocks`; with the run loop while that runs.
+    pub(crate) arena: Arena,
     pub(crate) config: Config,
 }
 
@@ -184,6 +188,8 @@ impl Cpu {
             watch: false,
             region: None,
             memory: None,
+            blocks: Blocks::new(),
+            arena: Arena::new(),
             config,
         };
         cpu.reset();
@@ -199,7 +205,10 @@ impl Cpu {
         self.fault = None;
         self.faults = FaultLog::default();
         self.counters = Counters::default();
-        (self.region, self.memory) = (None, None);
+        let slab = self.memory.take();
+        self.blocks.clear(slab.as_ref().map(|m| &**m.slab()));
+        self.arena.clear();
+        self.region = None;
         self.load(&CpuState::reset());
         self.attn = Attn::all();
     }
@@ -299,7 +308,7 @@ impl Cpu {
         let cs = self.seg[SegReg::Cs as usize].attr;
         self.code_size =
             if self.long() && cs.contains(SegAttr::L) { 2 } else { u8::from(cs.contains(SegAttr::DB)) };
-        self.ip_mask = ADDRESS_MASK[usize::from(self.code_size)];
+        self.ip_mask = if self.code_size == 2 { !0 } else { 0xffff_ffff };
         let ss = self.seg[SegReg::Ss as usize].attr;
         self.stack_mask = match (self.long64(), ss.contains(SegAttr::DB)) {
             (true, _) => !0,

@@ -80,12 +80,12 @@ impl Table {
         }
     }
 
-    /// Drops all translations that lead to the slab page of `off`.
-    pub fn drop_slab_page(&mut self, off: u64) {
+    /// The slab page of `off` holds cached code from now on: its translations are known to the slow way only.
+    pub fn mark_code(&mut self, off: u64) {
         let page = off & !0xfff;
         for e in self.entries.iter_mut() {
-            if e.tag != 0 && (e.tag & !0xfff).wrapping_add(e.addend) == page {
-                *e = Entry::default();
+            if (e.tag & !0xfff).wrapping_add(e.addend) == page {
+                e.tag |= CODE;
             }
         }
     }

@@ -52,6 +52,8 @@ whys! {
     DivideByZero => "the divisor is zero",
     QuotientTooLarge => "the quotient does not fit",
     OutOfBounds => "the array index is out of bounds",
+    // FPU.
+    FpuUnavailable => "CR0 says that x87 instructions are to be emulated or that the task was switched",
     // Flags.
     IoplTooLow => "CPL is greater than IOPL",
 }

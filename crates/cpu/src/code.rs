@@ -1,0 +1,313 @@
+//! The block cache: decoded instructions, found by where their bytes lie in the slab.
+//!
+//! A block is a run of instructions in one page that is entered at its start only. Blocks are found by key (slab
+//! offset and code size) through buckets, or through the links that their predecessors keep; a link is a guess that is
+//! checked against the key. Every page that holds cached bytes has a bitmap of 64-byte granules, so that writes
+//! elsewhere in the page cost one test, and writes that hit drop exactly the blocks whose bytes they overlap.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use hako_mem::{PAGE_MASK, PAGE_SHIFT, PageFlags, Slab, SlabOffset};
+
+use crate::op::Op;
+
+/// The most instructions of one block.
+pub(crate) const MAX_BLOCK: usize = 32;
+const BUCKETS: usize = 4096;
+/// When so many instructions or blocks are cached, all are dropped.
+const MAX_OPS: usize = 1 << 17;
+const MAX_BLOCKS: usize = 1 << 14;
+/// Writes to a page without blocks until it counts as data again.
+const PATIENCE: u32 = 64;
+
+/// "No block" in an index that is otherwise one more than the block's number.
+const NONE: u32 = 0;
+/// The key of a dropped block.
+const DEAD: u64 = !0;
+
+/// One block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block {
+    /// Slab offset of the first byte << 8 | code size.
+    pub key: u64,
+    /// Number of its first instruction in the arena.
+    pub first: u32,
+    /// Instructions.
+    pub len: u16,
+    /// Bytes.
+    pub bytes: u16,
+    /// The blocks that followed last, with the keys they are wanted for.
+    links: [(u64, u32); 2],
+    next_in_bucket: u32,
+    next_in_page: u32,
+}
+
+/// A page of the slab that holds cached bytes.
+struct CodePage {
+    number: u32,
+    /// One bit for each 64 bytes.
+    granules: u64,
+    /// Its blocks.
+    head: u32,
+    idle_writes: u32,
+}
+
+/// The key of the block at a slab offset.
+#[inline(always)]
+pub(crate) fn key(off: u64, code_size: u8) -> u64 {
+    off << 8 | u64::from(code_size)
+}
+
+#[inline(always)]
+fn bucket(key: u64) -> usize {
+    let h = (key >> 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (h >> 52) as usize & (BUCKETS - 1)
+}
+
+/// Bits of the granules that `[from, to)` touches; `from < to`, both within one page.
+fn granules(from: u64, to: u64) -> u64 {
+    let (first, last) = (from >> 6 & 63, (to - 1) >> 6 & 63);
+    (!0 << first) & (!0 >> (63 - last))
+}
+
+/// All blocks but for their instructions.
+pub(crate) struct Blocks {
+    blocks: Vec<Block>,
+    buckets: Vec<u32>,
+    pages: Vec<CodePage>,
+    /// For each page of the slab one more than its index in `pages`, or 0.
+    page_index: Vec<u32>,
+    /// [`Slab::code_epoch`] that the cache agrees with.
+    pub epoch: u64,
+}
+
+impl Blocks {
+    pub fn new() -> Blocks {
+        Blocks {
+            blocks: Vec::new(),
+            buckets: vec![NONE; BUCKETS],
+            pages: Vec::new(),
+            page_index: Vec::new(),
+            epoch: 0,
+        }
+    }
+
+    /// Forgets everything; the marks in the slab go, too, if there still is one.
+    pub fn clear(&mut self, slab: Option<&Slab>) {
+        if !self.blocks.is_empty() {
+            self.blocks.clear();
+            self.buckets.fill(NONE);
+        }
+        for page in self.pages.drain(..) {
+            if let Some(i) = self.page_index.get_mut(page.number as usize) {
+                *i = NONE;
+            }
+            if let Some(slab) = slab {
+                slab.clear_flags(SlabOffset(u64::from(page.number) << PAGE_SHIFT), PageFlags::CODE);
+            }
+        }
+    }
+
+    /// Makes room for the pages of a slab.
+    pub fn attach(&mut self, slab: &Slab) {
+        let pages = (slab.len() >> PAGE_SHIFT) as usize;
+        if self.page_index.len() < pages {
+            self.page_index = vec![NONE; pages];
+        }
+    }
+
+    /// Whether the next block may not fit.
+    pub fn full(&self, ops: usize) -> bool {
+        self.blocks.len() >= MAX_BLOCKS || ops + MAX_BLOCK > MAX_OPS
+    }
+
+    #[inline(always)]
+    pub fn get(&self, id: u32) -> Option<&Block> {
+        self.blocks.get(id as usize)
+    }
+
+    /// The block with `key`, by the links of its predecessor `from` or by the buckets.
+    #[inline(always)]
+    pub fn find(&mut self, from: u32, key: u64) -> Option<u32> {
+        if let Some(b) = self.blocks.get(from as usize) {
+            for (wanted, id) in b.links {
+                if wanted == key && self.blocks.get(id as usize).is_some_and(|b| b.key == key) {
+                    return Some(id);
+                }
+            }
+        }
+        self.find_by_key(from, key)
+    }
+
+    #[inline(never)]
+    fn find_by_key(&mut self, from: u32, key: u64) -> Option<u32> {
+        let mut at = self.buckets[bucket(key)];
+        while let Some(b) = self.blocks.get(at.wrapping_sub(1) as usize) {
+            if b.key == key {
+                self.link(from, key, at - 1);
+                return Some(at - 1);
+            }
+            at = b.next_in_bucket;
+        }
+        None
+    }
+
+    /// Remembers that `to` followed `from`.
+    fn link(&mut self, from: u32, key: u64, to: u32) {
+        if let Some(b) = self.blocks.get_mut(from as usize) {
+            b.links[1] = b.links[0];
+            b.links[0] = (key, to);
+        }
+    }
+
+    /// Adds a block whose first instruction is number `first` of the arena. Returns its number, and whether its page
+    /// held no cached bytes before.
+    pub fn insert(
+        &mut self,
+        slab: &Slab,
+        from: u32,
+        key: u64,
+        first: u32,
+        len: u16,
+        bytes: u16,
+    ) -> (u32, bool) {
+        let off = key >> 8;
+        let number = (off >> PAGE_SHIFT) as u32;
+        let id = self.blocks.len() as u32;
+        let bucket = bucket(key);
+        let slot = self.page_index.get(number as usize).copied().unwrap_or(NONE);
+        let mut fresh = false;
+        let slot = if slot == NONE {
+            fresh = true;
+            slab.set_flags(SlabOffset(off), PageFlags::CODE);
+            self.pages.push(CodePage { number, granules: 0, head: NONE, idle_writes: 0 });
+            let slot = self.pages.len() as u32;
+            if let Some(i) = self.page_index.get_mut(number as usize) {
+                *i = slot;
+            }
+            slot
+        } else {
+            slot
+        };
+        let mut next_in_page = NONE;
+        if let Some(page) = self.pages.get_mut(slot.wrapping_sub(1) as usize) {
+            page.granules |= granules(off & PAGE_MASK, (off & PAGE_MASK) + u64::from(bytes.max(1)));
+            page.idle_writes = 0;
+            next_in_page = core::mem::replace(&mut page.head, id + 1);
+        }
+        let next_in_bucket = core::mem::replace(&mut self.buckets[bucket], id + 1);
+        self.blocks.push(Block {
+            key,
+            first,
+            len,
+            bytes,
+            links: [(DEAD, 0); 2],
+            next_in_bucket,
+            next_in_page,
+        });
+        self.link(from, key, id);
+        (id, fresh)
+    }
+
+    /// Drops the blocks that overlap `n` bytes at slab offset `off`, all in one page. Returns whether there were any.
+    pub fn written(&mut self, slab: &Slab, off: u64, n: u64) -> bool {
+        let slot = self.page_index.get((off >> PAGE_SHIFT) as usize).copied().unwrap_or(NONE);
+        let Some(page) = self.pages.get_mut(slot.wrapping_sub(1) as usize) else { return false };
+        let from = off & PAGE_MASK;
+        let to = (from + n).min(PAGE_MASK + 1);
+        if page.granules & granules(from, to) == 0 {
+            if page.head == NONE {
+                page.idle_writes += 1;
+                if page.idle_writes > PATIENCE {
+                    self.forget_page(slab, slot);
+                }
+            }
+            return false;
+        }
+        let mut hit = false;
+        let mut kept = 0;
+        let mut at = core::mem::replace(&mut page.head, NONE);
+        let mut head = NONE;
+        while let Some(b) = self.blocks.get_mut(at.wrapping_sub(1) as usize) {
+            let next = b.next_in_page;
+            let start = b.key >> 8 & PAGE_MASK;
+            let end = start + u64::from(b.bytes);
+            if start < to && from < end {
+                hit = true;
+                let key = core::mem::replace(&mut b.key, DEAD);
+                let after = b.next_in_bucket;
+                self.unlink(key, at, after);
+            } else {
+                kept |= granules(start, end);
+                b.next_in_page = head;
+                head = at;
+            }
+            at = next;
+        }
+        if let Some(page) = self.pages.get_mut(slot.wrapping_sub(1) as usize) {
+            (page.head, page.granules) = (head, kept);
+        }
+        hit
+    }
+
+    /// Takes a block out of its bucket.
+    fn unlink(&mut self, key: u64, id: u32, after: u32) {
+        let mut at = self.buckets[bucket(key)];
+        if at == id {
+            self.buckets[bucket(key)] = after;
+            return;
+        }
+        while let Some(b) = self.blocks.get_mut(at.wrapping_sub(1) as usize) {
+            if b.next_in_bucket == id {
+                b.next_in_bucket = after;
+                return;
+            }
+            at = b.next_in_bucket;
+        }
+    }
+
+    /// A page without blocks is data from now on.
+    fn forget_page(&mut self, slab: &Slab, slot: u32) {
+        let index = slot.wrapping_sub(1) as usize;
+        if index >= self.pages.len() {
+            return;
+        }
+        let page = self.pages.swap_remove(index);
+        slab.clear_flags(SlabOffset(u64::from(page.number) << PAGE_SHIFT), PageFlags::CODE);
+        if let Some(i) = self.page_index.get_mut(page.number as usize) {
+            *i = NONE;
+        }
+        if let Some(moved) = self.pages.get(index)
+            && let Some(i) = self.page_index.get_mut(moved.number as usize)
+        {
+            *i = slot;
+        }
+    }
+
+    /// Agrees with what others have written: drops the blocks of pages that were written or lost their marks. Returns
+    /// whether there was anything to do.
+    pub fn sync(&mut self, slab: &Slab) -> bool {
+        let now = slab.code_epoch();
+        if self.epoch == now {
+            return false;
+        }
+        self.epoch = now;
+        let mut index = 0;
+        while let Some(page) = self.pages.get(index) {
+            let off = u64::from(page.number) << PAGE_SHIFT;
+            let flags = slab.flags(SlabOffset(off));
+            if flags.has(PageFlags::CODE_WRITTEN) || !flags.has(PageFlags::CODE) {
+                slab.clear_flags(SlabOffset(off), PageFlags::CODE_WRITTEN);
+                self.written(slab, off, PAGE_MASK + 1);
+                self.forget_page(slab, index as u32 + 1);
+            } else {
+                index += 1;
+            }
+        }
+        true
+    }
+}
+
+/// Decoded instructions of all blocks, by number.
+pub(crate) type Arena = Vec<Op>;

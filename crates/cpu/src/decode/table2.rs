@@ -1,0 +1,203 @@
+//! The opcodes after 0Fh, 0F38h and 0F3Ah (SDM Vol. 2D appendix A.3, tables ).
+
+use super::entry::{Args, BYTE_RM, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, ONLY64, REG_ONLY, Size, UD};
+use super::table1::JCC;
+use crate::op::Handler;
+use crate::ops::bit::{self, Bt, Btc, Btr, Bts};
+use crate::ops::shift::{self, Shld, Shrd};
+use crate::ops::{atomic, misc, mov, muldiv};
+use crate::{control, cpuid, msr, seg, sys, syscall};
+
+use Args::{Jz, OpReg, Rm, RmCr, RmIb};
+use Size::{Branch, Byte, Native, Stack, V, Y};
+
+const fn e(forms: &'static Forms, args: Args, size: Size) -> Entry {
+    Entry::new(forms, args, size)
+}
+
+const fn system(forms: &'static Forms, flags: u8) -> Entry {
+    e(forms, Rm, V).with(ENDS | flags)
+}
+
+const GROUP6: [Entry; 8] = [
+    system(one!(sys::sldt), 0),
+    system(one!(sys::str), 0),
+    system(one!(sys::lldt), 0),
+    system(one!(sys::ltr), 0),
+    system(one!(sys::verr), 0),
+    system(one!(sys::verw), 0),
+    UD,
+    UD,
+];
+const GROUP7: [Entry; 8] = [
+    system(one!(sys::sgdt), MEM_ONLY),
+    system(one!(sys::sidt), MEM_ONLY),
+    system(one!(sys::lgdt), MEM_ONLY),
+    system(one!(sys::lidt), MEM_ONLY),
+    system(one!(sys::smsw), 0),
+    UD,
+    system(one!(sys::lmsw), 0),
+    system(one!(sys::invlpg), MEM_ONLY),
+];
+const GROUP8: [Entry; 8] = [
+    UD,
+    UD,
+    UD,
+    UD,
+    e(sized!(bit::by_imm, Bt), RmIb, V),
+    e(sized!(bit::by_imm, Bts), RmIb, V).with(LOCKABLE),
+    e(sized!(bit::by_imm, Btr), RmIb, V).with(LOCKABLE),
+    e(sized!(bit::by_imm, Btc), RmIb, V).with(LOCKABLE),
+];
+const GROUP9: [Entry; 8] =
+    [UD, e(one!(atomic::cmpxchg_pair), Rm, V).with(LOCKABLE | MEM_ONLY), UD, UD, UD, UD, UD, UD];
+const SSE: Entry = e(one!(misc::not_yet_x87), Rm, V).with(ENDS);
+const NOP: Entry = e(one!(misc::nop), Rm, V);
+/// Group 15: the fences; CLFLUSH; FXSAVE and its kin with the SSE state.
+const GROUP15: [Entry; 8] = [SSE, SSE, SSE, SSE, UD, NOP.with(REG_ONLY), NOP.with(REG_ONLY), NOP];
+
+/// MOVZX and MOVSX by destination size.
+macro_rules! extend {
+    ($f:ident, $s:ty) => {{
+        const W: [Handler; 4] =
+            [mov::$f::<$s, u16>, mov::$f::<$s, u16>, mov::$f::<$s, u32>, mov::$f::<$s, u64>];
+        const F: Forms = Forms { reg: W, mem: W };
+        &F
+    }};
+}
+
+/// The table.
+pub(crate) static TWO_BYTE: [Entry; 256] = {
+    let mut t = [UD; 256];
+    t[0x00] = Entry::group(&GROUP6, V);
+    t[0x01] = Entry::group(&GROUP7, V);
+    t[0x02] = e(one!(sys::lar), Rm, V).with(ENDS);
+    t[0x03] = e(one!(sys::lsl), Rm, V).with(ENDS);
+    t[0x05] = e(one!(syscall::syscall), Args::None, V).with(ENDS);
+    t[0x06] = e(one!(sys::clts), Args::None, V).with(ENDS);
+    t[0x07] = e(one!(syscall::sysret), Args::None, V).with(ENDS);
+    t[0x08] = e(one!(sys::invd), Args::None, V).with(ENDS);
+    t[0x09] = e(one!(sys::wbinvd), Args::None, V).with(ENDS);
+    t[0x0d] = NOP.with(MEM_ONLY);
+    let mut i = 0x10;
+    while i < 0x18 {
+        t[i] = SSE;
+        // Prefetches and reserved NOPs.
+        t[i + 8] = NOP;
+        i += 1;
+    }
+    t[0x20] = e(one!(control::mov_from_cr), RmCr, Native).with(ENDS);
+    t[0x21] = e(one!(control::mov_from_dr), RmCr, Native).with(ENDS);
+    t[0x22] = e(one!(control::mov_to_cr), RmCr, Native).with(ENDS);
+    t[0x23] = e(one!(control::mov_to_dr), RmCr, Native).with(ENDS);
+    i = 0x28;
+    while i < 0x30 {
+        t[i] = SSE;
+        i += 1;
+    }
+    t[0x30] = e(one!(msr::wrmsr), Args::None, V).with(ENDS);
+    t[0x31] = e(one!(msr::rdtsc), Args::None, V).with(ENDS);
+    t[0x32] = e(one!(msr::rdmsr), Args::None, V).with(ENDS);
+    t[0x33] = e(one!(msr::rdpmc), Args::None, V).with(ENDS);
+    t[0x34] = e(one!(syscall::sysenter), Args::None, V).with(ENDS);
+    t[0x35] = e(one!(syscall::sysexit), Args::None, V).with(ENDS);
+    i = 0;
+    while i < 16 {
+        t[0x40 + i] = e(sized!(mov::cmov), Rm, V).extra(i as u8);
+        t[0x50 + i] = SSE;
+        t[0x60 + i] = SSE;
+        t[0x70 + i] = SSE;
+        t[0x80 + i] = e(&JCC[i], Jz, Branch).with(ENDS);
+        t[0x90 + i] = e(one!(mov::setcc), Rm, Byte).extra(i as u8);
+        t[0xd0 + i] = SSE;
+        t[0xe0 + i] = SSE;
+        if i < 15 {
+            t[0xf0 + i] = SSE;
+        }
+        i += 1;
+    }
+    t[0x78] = UD;
+    t[0x79] = UD;
+    t[0xa0] = e(one!(seg::push_sreg), Args::None, Stack).with(ENDS).extra(4);
+    t[0xa1] = e(one!(seg::pop_sreg), Args::None, Stack).with(ENDS).extra(4);
+    t[0xa2] = e(one!(cpuid::cpuid), Args::None, V).with(ENDS);
+    t[0xa3] = e(sized!(bit::by_reg, Bt), Rm, V);
+    t[0xa4] = e(sized!(shift::double_imm, Shld), RmIb, V);
+    t[0xa5] = e(sized!(shift::double_cl, Shld), Rm, V);
+    t[0xa8] = e(one!(seg::push_sreg), Args::None, Stack).with(ENDS).extra(5);
+    t[0xa9] = e(one!(seg::pop_sreg), Args::None, Stack).with(ENDS).extra(5);
+    t[0xab] = e(sized!(bit::by_reg, Bts), Rm, V).with(LOCKABLE);
+    t[0xac] = e(sized!(shift::double_imm, Shrd), RmIb, V);
+    t[0xad] = e(sized!(shift::double_cl, Shrd), Rm, V);
+    t[0xae] = Entry::group(&GROUP15, V);
+    t[0xaf] = e(sized!(muldiv::imul_reg), Rm, V);
+    t[0xb0] = e(sized!(atomic::cmpxchg), Rm, Byte).with(LOCKABLE);
+    t[0xb1] = e(sized!(atomic::cmpxchg), Rm, V).with(LOCKABLE);
+    t[0xb2] = e(one!(seg::load_far_pointer), Rm, V).with(MEM_ONLY | ENDS).extra(2);
+    t[0xb3] = e(sized!(bit::by_reg, Btr), Rm, V).with(LOCKABLE);
+    t[0xb4] = e(one!(seg::load_far_pointer), Rm, V).with(MEM_ONLY | ENDS).extra(4);
+    t[0xb5] = e(one!(seg::load_far_pointer), Rm, V).with(MEM_ONLY | ENDS).extra(5);
+    t[0xb6] = e(extend!(movzx, u8), Rm, V).with(BYTE_RM);
+    t[0xb7] = e(extend!(movzx, u16), Rm, V);
+    t[0xb9] = e(one!(misc::ud), Rm, V).with(ENDS);
+    t[0xba] = Entry::group(&GROUP8, V);
+    t[0xbb] = e(sized!(bit::by_reg, Btc), Rm, V).with(LOCKABLE);
+    t[0xbc] = e(sized!(bit::bsf), Rm, V);
+    t[0xbd] = e(sized!(bit::bsr), Rm, V);
+    t[0xbe] = e(extend!(movsx, u8), Rm, V).with(BYTE_RM);
+    t[0xbf] = e(extend!(movsx, u16), Rm, V);
+    t[0xc0] = e(sized!(atomic::xadd), Rm, Byte).with(LOCKABLE);
+    t[0xc1] = e(sized!(atomic::xadd), Rm, V).with(LOCKABLE);
+    t[0xc2] = SSE;
+    t[0xc3] = e(sized!(mov::mem_reg), Rm, Y).with(MEM_ONLY);
+    t[0xc4] = SSE;
+    t[0xc5] = SSE;
+    t[0xc6] = SSE;
+    t[0xc7] = Entry::group(&GROUP9, V);
+    i = 0;
+    while i < 8 {
+        t[0xc8 + i] = e(sized!(bit::bswap), OpReg, V);
+        i += 1;
+    }
+    t[0xff] = e(one!(misc::ud), Rm, V).with(ENDS);
+    t
+};
+
+/// F3 0F B8.
+pub(super) static POPCNT: Entry = e(sized!(bit::popcnt), Rm, V);
+/// 0F 01 with a register operand, by the whole ModRM byte.
+pub(super) static SWAPGS: Entry = e(one!(syscall::swapgs), Args::None, V).with(ENDS | ONLY64);
+/// 0F 01 F9.
+pub(super) static RDTSCP: Entry = e(one!(msr::rdtscp), Args::None, V).with(ENDS);
+
+static MOVBE_LOAD: Entry = e(sized!(bit::movbe_load), Rm, V).with(MEM_ONLY);
+static MOVBE_STORE: Entry = e(sized!(bit::movbe_store), Rm, V).with(MEM_ONLY);
+static CRC32_BYTE: Entry = e(one!(bit::crc32_byte), Rm, V).with(BYTE_RM);
+static CRC32: Entry = e(sized!(bit::crc32), Rm, V);
+static UNDEFINED: Entry = UD;
+static SSE_38: Entry = SSE;
+static SSE_3A: Entry = e(one!(misc::not_yet_x87), RmIb, V).with(ENDS);
+
+/// 0F 38: `rep` and `repne` are the mandatory prefixes F3 and F2.
+pub(super) fn three_byte_38(opcode: u8, rep: bool, repne: bool) -> &'static Entry {
+    match (opcode, rep, repne) {
+        (0xf0, false, false) => &MOVBE_LOAD,
+        (0xf1, false, false) => &MOVBE_STORE,
+        (0xf0, false, true) => &CRC32_BYTE,
+        (0xf1, false, true) => &CRC32,
+        (
+            0x00..=0x0b | 0x10 | 0x14 | 0x15 | 0x17 | 0x1c..=0x1e | 0x20..=0x25 | 0x28..=0x2b | 0x30..=0x41,
+            _,
+            _,
+        ) => &SSE_38,
+        _ => &UNDEFINED,
+    }
+}
+
+/// 0F 3A: SSE only.
+pub(super) fn three_byte_3a(opcode: u8) -> &'static Entry {
+    match opcode {
+        0x08..=0x0f | 0x14..=0x17 | 0x20..=0x22 | 0x40..=0x42 | 0x60..=0x63 => &SSE_3A,
+        _ => &UNDEFINED,
+    }
+}

@@ -1,0 +1,423 @@
+//! The run loop: blocks, instruction boundaries, faults.
+
+use alloc::sync::Arc;
+
+use hako_engine::Bus;
+use hako_mem::{PAGE_MASK, PAGE_SIZE, Slab, SlabOffset};
+use hako_x86::{Activity, Shadow};
+
+use crate::access::{Phys, canonical};
+use crate::attn::Attn;
+use crate::code::{Arena, MAX_BLOCK, key};
+use crate::cpu::{Cpu, Place, Stop, StopKind};
+use crate::cx::{Cx, Trap};
+use crate::decode::{self, MAX_LEN};
+use crate::op::{BLOCK_RIP, Op};
+use crate::paging::Access;
+use crate::why::Why;
+use crate::{debug, interrupt};
+
+/// "No block": the number of none.
+const NO_BLOCK: u32 = u32::MAX;
+/// So many exceptions in a row without an instruction between them count as instructions from then on, so that a guest
+/// whose handlers cannot even be fetched reaches its deadline.
+const LIVELOCK: u32 = 64;
+
+/// What to execute next.
+enum Next {
+    /// A cached block.
+    Block(u32),
+    /// One instruction that cannot be cached.
+    Single(Op),
+}
+
+impl Cpu {
+    /// Executes instructions until `until` are completed in all, or something needs attention.
+    pub fn run(&mut self, bus: &mut dyn Bus, until: u64) -> Stop {
+        self.until = until;
+        self.enter(bus, false)
+    }
+
+    /// Executes one instruction (one iteration of a repeated one), or delivers one exception that it raises. A pending
+    /// event is taken before it.
+    pub fn step(&mut self, bus: &mut dyn Bus) -> Stop {
+        self.until = self.count.wrapping_add(1);
+        self.enter(bus, true)
+    }
+
+    fn enter(&mut self, bus: &mut dyn Bus, single: bool) -> Stop {
+        let slab = Arc::clone(bus.memory().slab());
+        self.attn |= Attn::MAP | Attn::LINES | Attn::CODE | Attn::EVENT;
+        let mut arena = core::mem::take(&mut self.arena);
+        let mut cx = Cx { cpu: self, bus, slab };
+        let stop = cx.execute(&mut arena, single);
+        self.arena = arena;
+        stop
+    }
+}
+
+impl Cx<'_> {
+    fn execute(&mut self, arena: &mut Arena, single: bool) -> Stop {
+        // The block that ran last, and RIP of the instruction that ran last.
+        let mut last = NO_BLOCK;
+        let mut last_rip = self.cpu.rip;
+        let mut faults = 0;
+        loop {
+            let mut limit = self.cpu.until.saturating_sub(self.cpu.count);
+            if !self.cpu.attn.is_empty() {
+                if let Some(kind) = self.look_around(arena) {
+                    let rip = if kind == StopKind::Deadline { self.cpu.rip } else { last_rip };
+                    return Stop { kind, rip };
+                }
+                last = NO_BLOCK;
+                if limit != 0 && self.cpu.events.shadow != Shadow::None {
+                    limit = 1;
+                }
+            }
+            if limit == 0 {
+                return Stop { kind: StopKind::Deadline, rip: self.cpu.rip };
+            }
+            if self.cpu.careful {
+                match self.careful(&mut limit) {
+                    Ok(None) => {}
+                    Ok(Some(kind)) => return Stop { kind, rip: self.cpu.rip },
+                    Err(Trap) => {
+                        self.deliver(&mut faults);
+                        continue;
+                    }
+                }
+            }
+            let shadow = core::mem::take(&mut self.cpu.events.shadow);
+            self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
+            let next = self.next_block(arena, last);
+            let done = match next {
+                Ok(Next::Block(id)) => {
+                    last = id;
+                    self.run_block(arena, id, limit)
+                }
+                Ok(Next::Single(op)) => {
+                    last = NO_BLOCK;
+                    self.run_ops(core::slice::from_ref(&op), 1, u64::from(op.len))
+                }
+                Err(Trap) => Err(Trap),
+            };
+            last_rip = self.rip();
+            self.cpu.at = Place::default();
+            self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
+            if shadow != Shadow::None {
+                self.cpu.attn |= Attn::EVENT;
+            }
+            match done {
+                Ok(()) => faults = 0,
+                Err(Trap) => {
+                    last = NO_BLOCK;
+                    self.deliver(&mut faults);
+                    if single {
+                        return Stop { kind: self.after_step(), rip: last_rip };
+                    }
+                    continue;
+                }
+            }
+            if self.cpu.careful {
+                match debug::after(self) {
+                    Ok(None) => {}
+                    Ok(Some(hit)) => return Stop { kind: StopKind::Debug(hit), rip: last_rip },
+                    Err(Trap) => self.deliver(&mut faults),
+                }
+            }
+        }
+    }
+
+    /// Why a step ends after an exception was delivered.
+    fn after_step(&self) -> StopKind {
+        if self.cpu.activity == Activity::Shutdown { StopKind::TripleFault } else { StopKind::Deadline }
+    }
+
+    /// Before an instruction in careful mode: breakpoints; one instruction at a time.
+    fn careful(&mut self, limit: &mut u64) -> Result<Option<StopKind>, Trap> {
+        *limit = 1;
+        Ok(debug::before(self)?.map(StopKind::Debug))
+    }
+
+    /// Delivers the exception raised at `cpu.rip`.
+    #[cold]
+    fn deliver(&mut self, faults: &mut u32) {
+        self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
+        self.cpu.at = Place::default();
+        *faults += 1;
+        if *faults > LIVELOCK {
+            self.cpu.count = self.cpu.count.wrapping_add(1);
+        }
+        interrupt::fault(self);
+        self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
+        if self.cpu.activity != Activity::Running {
+            self.cpu.attn |= Attn::EVENT;
+        }
+    }
+
+    /// At an instruction boundary: everything that was reported since the last.
+    fn look_around(&mut self, arena: &mut Arena) -> Option<StopKind> {
+        self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
+        self.cpu.at = Place::default();
+        let attn = core::mem::take(&mut self.cpu.attn);
+        if attn.contains(Attn::MAP) {
+            self.take_map(arena);
+        }
+        if attn.contains(Attn::CODE) {
+            let slab = Arc::clone(&self.slab);
+            if self.cpu.blocks.sync(&slab) {
+                self.cpu.tlb.write.flush();
+            }
+        }
+        if attn.contains(Attn::LINES) {
+            let at = self.at();
+            let lines = self.bus.lines(at);
+            if lines.nmi {
+                self.cpu.events.nmi_pending = true;
+            }
+            if lines.a20 != self.cpu.lines.a20 {
+                self.cpu.flush_tlb();
+            }
+            self.cpu.lines = lines;
+        }
+        // A wish is served before anything else happens; what else was reported is looked at afterwards.
+        if attn.contains(Attn::WISH) {
+            self.cpu.attn |= attn & (Attn::EVENT | Attn::LINES | Attn::DEADLINE);
+            return Some(StopKind::Wish);
+        }
+        if attn.contains(Attn::DEADLINE) {
+            self.cpu.attn |= attn & (Attn::EVENT | Attn::LINES);
+            return Some(StopKind::Deadline);
+        }
+        if attn.intersects(Attn::EVENT | Attn::LINES)
+            && self.cpu.events.shadow == Shadow::None
+            && self.cpu.until > self.cpu.count
+            && self.cpu.activity != Activity::Shutdown
+            && interrupt::boundary(self)
+        {
+            self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
+        }
+        match self.cpu.activity {
+            Activity::Running => None,
+            Activity::Shutdown => Some(StopKind::TripleFault),
+            Activity::Halted | Activity::WaitForSipi => Some(StopKind::Halt),
+        }
+    }
+
+    /// Takes over the memory map of the moment.
+    fn take_map(&mut self, arena: &mut Arena) {
+        let new = self.bus.memory();
+        let known = self.cpu.memory.as_ref();
+        let same_slab = known.is_some_and(|m| Arc::ptr_eq(m.slab(), new.slab()));
+        if same_slab && known.is_some_and(|m| core::ptr::eq(m.map(), new.map())) {
+            return;
+        }
+        let new = new.clone();
+        self.cpu.region = None;
+        self.cpu.flush_tlb();
+        if !same_slab {
+            let old = self.cpu.memory.as_ref().map(|m| Arc::clone(m.slab()));
+            self.cpu.blocks.clear(old.as_deref());
+            arena.clear();
+            self.slab = Arc::clone(new.slab());
+            self.cpu.blocks.attach(&self.slab);
+            self.cpu.blocks.epoch = self.slab.code_epoch();
+        }
+        self.cpu.memory = Some(new);
+    }
+
+    // ---- finding and decoding ----
+
+    /// The block at `cpu.rip`.
+    #[inline(always)]
+    fn next_block(&mut self, arena: &mut Arena, last: u32) -> Result<Next, Trap> {
+        let lin = self.code_linear();
+        let table = &self.cpu.tlb.exec;
+        let e = table.entry(lin);
+        let user = self.cpu.key & crate::tlb::USER;
+        if e.tag == lin & !PAGE_MASK | table.generation() | user {
+            let off = lin.wrapping_add(e.addend);
+            let key = key(off, self.cpu.code_size);
+            if let Some(id) = self.cpu.blocks.find(last, key)
+                && let Some(b) = self.cpu.blocks.get(id)
+                && self.in_code_limit(u64::from(b.bytes))
+            {
+                return Ok(Next::Block(id));
+            }
+        }
+        self.next_block_slow(arena, last, lin)
+    }
+
+    /// The linear address of `cpu.rip`.
+    #[inline(always)]
+    fn code_linear(&self) -> u64 {
+        let lin = self.cpu.fast[1].base.wrapping_add(self.cpu.rip);
+        if self.cpu.code_size == 2 { lin } else { lin & 0xffff_ffff }
+    }
+
+    /// Whether `n` bytes from `cpu.rip` lie within CS.
+    #[inline(always)]
+    fn in_code_limit(&self, n: u64) -> bool {
+        self.cpu.code_size == 2 || self.cpu.rip + n <= u64::from(self.cpu.seg[1].limit) + 1
+    }
+
+    #[inline(never)]
+    fn next_block_slow(&mut self, arena: &mut Arena, last: u32, lin: u64) -> Result<Next, Trap> {
+        let here = self.code_bytes_left(lin)?;
+        let user = self.cpu.cpl == 3;
+        let phys = self.translate(lin, Access::Execute, user)?;
+        let (Phys::Ram(off) | Phys::Rom(off, _)) = phys else {
+            return Ok(Next::Single(self.decode_single(lin)?));
+        };
+        let key = key(off, self.cpu.code_size);
+        let page_left = PAGE_SIZE - (lin & PAGE_MASK);
+        if let Some(id) = self.cpu.blocks.find(last, key) {
+            let bytes = self.cpu.blocks.get(id).map_or(0, |b| u64::from(b.bytes));
+            if bytes <= here {
+                return Ok(Next::Block(id));
+            }
+            return Ok(Next::Single(self.decode_single(lin)?));
+        }
+        let mut last = last;
+        if self.cpu.blocks.full(arena.len()) {
+            let slab = Arc::clone(&self.slab);
+            self.cpu.blocks.clear(Some(&slab));
+            arena.clear();
+            last = NO_BLOCK;
+        }
+        let first = arena.len();
+        let bytes = decode_block(&self.slab, arena, off, page_left.min(here), self.cpu.code_size);
+        let len = arena.len() - first;
+        if len == 0 {
+            // The first instruction leaves the page or the segment.
+            return Ok(Next::Single(self.decode_single(lin)?));
+        }
+        let slab = Arc::clone(&self.slab);
+        let (id, fresh) = self.cpu.blocks.insert(&slab, last, key, first as u32, len as u16, bytes);
+        if fresh {
+            self.cpu.tlb.write.mark_code(off);
+        }
+        Ok(Next::Block(id))
+    }
+
+    /// How many bytes there are from `cpu.rip` to the end of CS; at least one, or #GP.
+    fn code_bytes_left(&mut self, lin: u64) -> Result<u64, Trap> {
+        if self.cpu.code_size == 2 {
+            return if canonical(lin) { Ok(u64::MAX) } else { Err(self.gp(0, Why::FetchNotCanonical)) };
+        }
+        let limit = u64::from(self.cpu.seg[1].limit);
+        match (limit + 1).checked_sub(self.cpu.rip) {
+            None | Some(0) => Err(self.gp(0, Why::FetchBeyondLimit)),
+            Some(n) => Ok(n),
+        }
+    }
+
+    /// Decodes one instruction byte by byte, faulting exactly where a byte cannot be fetched.
+    #[inline(never)]
+    fn decode_single(&mut self, lin: u64) -> Result<Op, Trap> {
+        let mut bytes = [0; MAX_LEN];
+        let mut have = 0;
+        let user = self.cpu.cpl == 3;
+        let in_segment = self.code_bytes_left(lin)?;
+        loop {
+            if let Ok(d) = decode::decode(&bytes[..have], self.cpu.code_size, 0) {
+                return Ok(d.op);
+            }
+            if have == MAX_LEN {
+                return Err(self.gp(0, Why::TooLong));
+            }
+            if have as u64 >= in_segment {
+                return Err(self.gp(0, Why::FetchBeyondLimit));
+            }
+            let at = self.wrap_linear(lin.wrapping_add(have as u64));
+            if self.cpu.code_size == 2 && !canonical(at) {
+                return Err(self.gp(0, Why::FetchNotCanonical));
+            }
+            // Up to the end of the page, the segment and the instruction at once.
+            let n = (PAGE_SIZE - (at & PAGE_MASK)).min(in_segment - have as u64).min((MAX_LEN - have) as u64);
+            let phys = self.translate(at, Access::Execute, user)?;
+            // A device may notice being read, so it is asked for one byte at a time.
+            let n = if matches!(phys, Phys::Bus(_)) { 1 } else { n as usize };
+            let value = self.load_bytes(phys, n).to_le_bytes();
+            bytes[have..have + n].copy_from_slice(&value[..n]);
+            have += n;
+        }
+    }
+
+    // ---- executing ----
+
+    #[inline(always)]
+    fn run_block(&mut self, arena: &Arena, id: u32, limit: u64) -> Result<(), Trap> {
+        let Some(b) = self.cpu.blocks.get(id) else { return Ok(()) };
+        let (first, len, bytes) = (b.first as usize, usize::from(b.len), u64::from(b.bytes));
+        let Some(ops) = arena.get(first..first + len) else { return Ok(()) };
+        self.run_ops(ops, limit, bytes)
+    }
+
+    /// Runs at most `limit` of a block's instructions; the block has `bytes` bytes.
+    #[inline(always)]
+    fn run_ops(&mut self, ops: &[Op], limit: u64, bytes: u64) -> Result<(), Trap> {
+        let start = self.cpu.rip;
+        self.cpu.rip = start.wrapping_add(bytes) & self.cpu.ip_mask;
+        let take = (limit as usize).min(ops.len());
+        for op in &ops[..take] {
+            self.cpu.at = Place { off: op.off, idx: u16::from(op.idx) };
+            if (op.run)(self, op).is_err() {
+                self.cpu.rip = start.wrapping_add(u64::from(op.off)) & self.cpu.ip_mask;
+                self.cpu.count = self.cpu.count.wrapping_add(u64::from(op.idx));
+                return Err(Trap);
+            }
+            if !self.cpu.attn.is_empty() {
+                return self.left_at(ops, op, start);
+            }
+        }
+        if take < ops.len()
+            && let Some(op) = ops.get(take - 1)
+        {
+            return self.left_at(ops, op, start);
+        }
+        self.cpu.count = self.cpu.count.wrapping_add(take as u64);
+        Ok(())
+    }
+
+    /// The block was left after `op`, which need not be its last instruction.
+    #[inline(never)]
+    fn left_at(&mut self, ops: &[Op], op: &Op, start: u64) -> Result<(), Trap> {
+        let done = usize::from(op.idx) + 1;
+        if done < ops.len() {
+            let past = u64::from(op.off) + u64::from(op.len);
+            self.cpu.rip = start.wrapping_add(past) & self.cpu.ip_mask;
+        }
+        self.cpu.count = self.cpu.count.wrapping_add(done as u64);
+        Ok(())
+    }
+}
+
+/// Decodes instructions from slab offset `off` while they lie within `left` bytes. Returns their length.
+fn decode_block(slab: &Slab, arena: &mut Arena, off: u64, left: u64, mode: u8) -> u16 {
+    let mut buf = [0; MAX_BLOCK * MAX_LEN];
+    let window = buf.len().min(left as usize);
+    // Most blocks are short: read little, and the rest only when it is needed.
+    let mut have = window.min(64);
+    if !slab.read(SlabOffset(off), &mut buf[..have]) {
+        return 0;
+    }
+    let mut at = 0;
+    for idx in 0..MAX_BLOCK {
+        if have - at < MAX_LEN && have < window {
+            if !slab.read(SlabOffset(off + have as u64), &mut buf[have..window]) {
+                break;
+            }
+            have = window;
+        }
+        let Ok(mut d) = decode::decode(&buf[at..have], mode, at as u16) else { break };
+        d.op.idx = idx as u8;
+        at += usize::from(d.op.len);
+        let ends = d.ends;
+        arena.push(d.op);
+        if ends {
+            break;
+        }
+    }
+    at as u16
+}
