@@ -1,10 +1,11 @@
 //! Where a PC keeps its memory: the fixed map, and what the PAM registers of the 440FX make of 0xC0000-0xFFFFF.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use hako_chips::pci::i440fx::{SEGMENTS, Segment, pam_segments};
 use hako_firmware::{MemoryRange, RangeKind};
-use hako_mem::{Gpa, MapError, MemoryMap, PAGE_SIZE, Region, RegionKind, SlabOffset};
+use hako_mem::{Gpa, GuestMemory, MapError, MemoryMap, PAGE_SIZE, Region, RegionKind, Slab, SlabOffset};
 
 /// RAM below 4 GiB ends here at the latest; PCI memory begins.
 pub const LOW_RAM_END: u64 = 0xc000_0000;
@@ -55,8 +56,17 @@ impl Layout {
         self.ram - self.low_ram()
     }
 
-    /// The map after power-on.
-    pub fn map(&self, pam: [u8; 7]) -> Result<MemoryMap, MapError> {
+    /// The memory of a PC after power-on. `slab` has at least [`Layout::slab_len`] bytes; the ROM is put into it without
+    /// leaving marks, so that [`Slab::reset`] lets it be.
+    pub fn memory(&self, slab: Arc<Slab>, rom: &[u8]) -> Result<GuestMemory, MapError> {
+        for (i, byte) in rom.iter().enumerate() {
+            slab.store(self.rom_offset().0 + i as u64, *byte);
+        }
+        Ok(GuestMemory::new(slab, self.map([0; 7])?))
+    }
+
+    /// The map with these PAM registers.
+    fn map(&self, pam: [u8; 7]) -> Result<MemoryMap, MapError> {
         let mut map = MemoryMap::new();
         let ram = |gpa, len, offset| Region {
             gpa: Gpa(gpa),

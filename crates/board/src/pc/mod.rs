@@ -6,11 +6,11 @@ mod layout;
 mod pci;
 mod ports;
 mod routing;
+mod rtc;
 mod system;
 mod wires;
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use hako_chips::Wish;
@@ -24,14 +24,15 @@ use hako_chips::pic::Pics;
 use hako_chips::pit::Pit;
 use hako_chips::port92::Port92;
 use hako_chips::reset_control::ResetControl;
+use hako_chips::rtc::Rtc;
 use hako_chips::serial::Serial;
 use hako_engine::{Attention, IrqSink, Lines, Time};
 use hako_firmware::Drive;
-use hako_mem::{Gpa, GuestMemory, MapError, Slab};
+use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{CpuState, Width};
 
 pub use disks::{Disks, MAX_HARD_DISKS};
-pub use layout::Layout;
+pub use layout::{Layout, MEGABYTE};
 use routing::Range;
 use wires::{Controller, Wires};
 
@@ -65,6 +66,9 @@ pub struct Pc {
     wires: Wires,
     /// Absent where the engine has it.
     pit: Option<Pit>,
+    rtc: Rtc,
+    /// What the clock shows at power-on.
+    epoch: u64,
     com1: Serial,
     pci: PciHost,
     reset_control: ResetControl,
@@ -94,24 +98,24 @@ pub struct Pc {
 const SCI: u8 = 9;
 
 impl Pc {
-    /// A PC after power-on. `slab` has at least [`Layout::slab_len`] bytes and holds the ROM at
-    /// [`Layout::rom_offset`].
-    pub fn new(config: PcConfig, slab: Arc<Slab>, disks: Disks) -> Result<Pc, MapError> {
+    /// A PC after power-on, with memory from [`Layout::memory`].
+    pub fn new(config: PcConfig, memory: GuestMemory, disks: Disks) -> Pc {
         let layout = config.layout;
-        let pam = [0; 7];
         let own = config.irqs.is_none();
         let controller = match config.irqs {
             Some(sink) => Controller::Engine(sink),
             None => Controller::Own(Pics::new()),
         };
         let mut pc = Pc {
-            memory: GuestMemory::new(slab, layout.map(pam)?),
+            memory,
             memory_ranges: layout.memory_ranges(),
             layout,
-            pam,
+            pam: [0; 7],
             table: ports::TABLE,
             wires: Wires::new(controller),
             pit: own.then(Pit::new),
+            rtc: rtc::new(config.rtc, &layout, &disks, &config.boot),
+            epoch: config.rtc,
             com1: Serial::new(),
             pci: pci::functions(),
             reset_control: ResetControl::new(),
@@ -133,7 +137,7 @@ impl Pc {
             volatile_reads: 0,
         };
         pc.describe(config.vga_rom);
-        Ok(pc)
+        pc
     }
 
     /// Everything as at power-on, but for memory and disks.
@@ -143,6 +147,7 @@ impl Pc {
         if let Some(pit) = &mut self.pit {
             *pit = Pit::new();
         }
+        self.rtc = rtc::new(self.epoch, &self.layout, &self.disks, &self.boot);
         self.com1 = Serial::new();
         self.ide = self.disks.channels();
         self.reset_control = ResetControl::new();
@@ -217,6 +222,10 @@ impl Pc {
             self.com1.tick(now);
             self.wires.set_isa(4, self.com1.irq());
         }
+        if self.rtc.next_event() <= now {
+            self.rtc.tick(now);
+            self.wires.set_isa(rtc::IRQ, self.rtc.irq());
+        }
         self.attention()
     }
 
@@ -232,8 +241,12 @@ impl Pc {
     }
 
     /// The chips' next events, and the interrupt that may follow each.
-    fn events(&self) -> [(u8, Time); 2] {
-        [(0, self.pit.as_ref().map_or(Time::NEVER, Pit::next_event)), (4, self.com1.next_event())]
+    fn events(&self) -> [(u8, Time); 3] {
+        [
+            (0, self.pit.as_ref().map_or(Time::NEVER, Pit::next_event)),
+            (4, self.com1.next_event()),
+            (rtc::IRQ, self.rtc.next_event()),
+        ]
     }
 
     pub(crate) fn lines(&mut self) -> Lines {

@@ -2,13 +2,14 @@
 
 use super::routing::{Io, Range};
 use super::system as sys;
-use super::{Pc, disks, pci};
+use super::{Pc, disks, pci, rtc};
 
 /// Every port that answers. Sorted; no two overlap.
 pub(super) static TABLE: &[Range] = &[
     Range::bytes(0x20, 0x21, read_pic1, write_pic1),
     Range::bytes(0x40, 0x43, read_pit, write_pit).volatile(),
     Range::bytes(0x61, 0x61, read_port61, write_port61).volatile(),
+    Range::bytes(0x70, 0x71, rtc::read, rtc::write).volatile(),
     Range::bytes(0x80, 0x80, sys::read_post, sys::write_post),
     Range::bytes(0x92, 0x92, sys::read_port92, sys::write_port92),
     Range::bytes(0xa0, 0xa1, read_pic2, write_pic2),
