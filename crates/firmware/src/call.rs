@@ -92,12 +92,7 @@ impl Call<'_> {
     /// What the CPU would put on the bus for this address: with the A20 gate closed, bit 20 is 0.
     fn gated(&mut self, at: Gpa) -> Gpa {
         const A20: u64 = 1 << 20;
-        if at.0 & A20 != 0 && !self.a20() { Gpa(at.0 & !A20) } else { at }
-    }
-
-    /// The A20 gate.
-    pub fn a20(&mut self) -> bool {
-        self.platform.port_in(0x92, Width::B1) & 2 != 0
+        if at.0 & A20 != 0 && !self.platform.a20() { Gpa(at.0 & !A20) } else { at }
     }
 
     /// Calls `f` for the pieces of a range that the A20 gate leaves in one piece.

@@ -59,6 +59,12 @@ pub trait Platform {
         }
     }
 
+    /// Whether address bit 20 gets through. The services read and write memory as the CPU would. A board whose 8042 also
+    /// opens the gate has more to say than port 0x92.
+    fn a20(&mut self) -> bool {
+        self.port_in(0x92, Width::B1) & 2 != 0
+    }
+
     /// Reads addresses that are neither RAM nor ROM (video memory in modes that a chip answers for).
     fn mmio_read(&mut self, gpa: Gpa, data: &mut [u8]);
 

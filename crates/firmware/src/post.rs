@@ -5,7 +5,7 @@ use hako_mem::{Gpa, GuestMemory};
 use crate::bda::{self, ebda};
 use crate::call::Call;
 use crate::disk::{self, Geometry};
-use crate::{Drive, clock, rom, video};
+use crate::{Drive, clock, rom, system, video};
 
 /// The most hard disks that INT 13h numbers.
 pub(crate) const MAX_DISKS: u8 = 8;
@@ -37,6 +37,7 @@ pub(crate) fn post(call: &mut Call<'_>) {
         ivt.put(vector * 4 + 2, &bda::EBDA.to_le_bytes());
     }
     ivt.write(call.mem, Gpa(0));
+    system::set_a20(call, true);
 
     let disks =
         (0..MAX_DISKS).take_while(|&n| call.platform.disk(Drive::HardDisk(n)).is_some()).count() as u8;

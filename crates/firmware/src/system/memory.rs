@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use hako_mem::Gpa;
 use hako_x86::{Gpr, RFlags, SegReg};
 
-use super::{succeed, unsupported};
+use super::{set_a20, succeed, unsupported};
 use crate::bda::EBDA;
 use crate::call::Call;
 use crate::{MemoryRange, Platform, RangeKind};
@@ -32,9 +32,9 @@ pub(super) fn block_move(call: &mut Call<'_>) {
     let address = |d: &[u8]| Gpa(u32::from_le_bytes([d[2], d[3], d[4], d[7]]).into());
     let (from, to) = (address(&table[0x10..0x18]), address(&table[0x18..0x20]));
     // The BIOS opens the A20 gate while it moves, and puts it back.
-    let gate = call.inb(0x92);
-    if gate & 2 == 0 {
-        call.outb(0x92, gate & !1 | 2);
+    let open = call.platform.a20();
+    if !open {
+        set_a20(call, true);
     }
     let mut block = [0u8; 4096];
     let mut done = 0u64;
@@ -46,8 +46,8 @@ pub(super) fn block_move(call: &mut Call<'_>) {
         call.write(Gpa(to.0.wrapping_add(done)), part);
         done += n;
     }
-    if gate & 2 == 0 {
-        call.outb(0x92, gate & !3);
+    if !open {
+        set_a20(call, false);
     }
     succeed(call);
     call.set_flags(RFlags::ZF, true);

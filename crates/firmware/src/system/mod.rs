@@ -52,15 +52,20 @@ fn unsupported(call: &mut Call<'_>) {
     call.set_carry(true);
 }
 
-/// AH=24h: the A20 gate, by port 92h.
+/// Opens or closes the A20 gate by port 92h. Bit 0, which resets the machine, is never written back.
+pub(crate) fn set_a20(call: &mut Call<'_>, open: bool) {
+    let port = call.inb(0x92);
+    call.outb(0x92, port & !3 | u8::from(open) << 1);
+}
+
+/// AH=24h: the A20 gate.
 fn a20(call: &mut Call<'_>) {
-    let gate = call.inb(0x92);
     match call.al() {
-        // Bit 0 resets the machine: never write it back.
-        0x00 => call.outb(0x92, gate & !3),
-        0x01 => call.outb(0x92, gate & !1 | 2),
+        0x00 => set_a20(call, false),
+        0x01 => set_a20(call, true),
         0x02 => {
-            call.set_al(gate >> 1 & 1);
+            let open = call.platform.a20();
+            call.set_al(open.into());
             call.set_word(Gpr::Rcx, 0);
         }
         0x03 => call.set_bx(3), // by the keyboard controller and by port 92h

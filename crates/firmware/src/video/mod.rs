@@ -21,12 +21,7 @@ pub(crate) fn start(call: &mut Call<'_>) {
 pub(crate) fn video(call: &mut Call<'_>) {
     let (al, bl, bh) = (call.al(), call.bl(), call.bh());
     match call.ah() {
-        0x00 => {
-            if mode::set(call, al) {
-                // What IBM's BIOS happens to return, and some programs look at.
-                call.set_al(if al & 0x7f > 7 { 0x20 } else { 0x30 });
-            }
-        }
+        0x00 => mode::set(call, al),
         0x01 => cursor_shape(call),
         0x02 => {
             let (column, row) = (call.dl().into(), call.dh().into());

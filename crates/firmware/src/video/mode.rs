@@ -131,9 +131,10 @@ pub(crate) fn indexed(call: &mut Call<'_>, port: u16, index: u8, value: u8) {
     call.outb(port + 1, value);
 }
 
-/// AH=00h: sets mode AL; with bit 7 the memory keeps its contents. `false` for a mode that there is not.
-pub(crate) fn set(call: &mut Call<'_>, al: u8) -> bool {
-    let Some(mode) = Mode::of(al & 0x7f) else { return false };
+/// AH=00h: sets mode AL; with bit 7 the memory keeps its contents. A mode that there is not changes
+/// nothing.
+pub(crate) fn set(call: &mut Call<'_>, al: u8) {
+    let Some(mode) = Mode::of(al & 0x7f) else { return };
     registers(call, mode);
     if bda::VGA_OPTIONS.get(call) & 8 == 0 {
         dac::load_default(call, mode.graphics);
@@ -142,7 +143,6 @@ pub(crate) fn set(call: &mut Call<'_>, al: u8) -> bool {
         clear(call, mode);
     }
     data_area(call, mode, al);
-    true
 }
 
 fn registers(call: &mut Call<'_>, mode: &Mode) {
