@@ -413,7 +413,8 @@ impl KvmVcpu {
         Ok(None)
     }
 
-    /// Without irqchip: hands KVM an interrupt if it can take one, else asks for the moment when it can.
+    /// Without irqchip: hands KVM an interrupt if it can take one, else asks for the moment when it can. A KVM that
+    /// emulates looks for that moment only every hundred instructions or so, and misses short ones (STI, NOP, CLI).
     fn offer_interrupt(&mut self, bus: &mut dyn Bus) -> Result<(), EngineError> {
         self.look_at_lines = false;
         let at = self.at;
@@ -424,8 +425,11 @@ impl KvmVcpu {
         if self.irqchip {
             return Ok(());
         }
-        if lines.intr && self.page().takes_interrupt() {
+        if lines.intr {
+            // Registers that wait decide whether an interrupt can be taken; giving them up tells.
             self.flush()?;
+        }
+        if lines.intr && self.page().takes_interrupt() {
             let interrupt = kvm_interrupt { irq: bus.acknowledge(at).into() };
             // SAFETY: the ioctl reads one kvm_interrupt, which is what it is given.
             if unsafe { ioctl_with_ref(&self.fd, KVM_INTERRUPT(), &interrupt) } != 0 {
