@@ -210,12 +210,13 @@ impl I8042 {
     /// Lets time pass.
     pub fn tick(&mut self, now: Time) {
         self.fill(now);
-        if self.may_type() && now >= self.s.type_at {
-            if let Some(event) = self.s.typing.pop_front() {
-                self.s.keyboard.key(event);
-                self.s.type_at = now + KEY_TIME;
-                self.fill(now);
-            }
+        if self.may_type()
+            && now >= self.s.type_at
+            && let Some(event) = self.s.typing.pop_front()
+        {
+            self.s.keyboard.key(event);
+            self.s.type_at = now + KEY_TIME;
+            self.fill(now);
         }
     }
 

@@ -67,7 +67,9 @@ pub struct CounterState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Counter(pub(super) CounterState);
 
-const NANOSECONDS: i128 = 1_000_000_000;
+/// CLK pulses and nanoseconds in a second.
+const CLOCKS: i64 = HZ as i64;
+const SECOND: i64 = 1_000_000_000;
 
 /// Nanoseconds of guest time as KVM counts them.
 fn nanoseconds(t: Time) -> i64 {
@@ -76,13 +78,13 @@ fn nanoseconds(t: Time) -> i64 {
 
 /// Number of the last CLK pulse at or before `ns`. CLK runs freely from power-on on.
 fn clk(ns: i64) -> i64 {
-    (i128::from(ns) * i128::from(HZ)).div_euclid(NANOSECONDS) as i64
+    ns.div_euclid(SECOND) * CLOCKS + ns.rem_euclid(SECOND) * CLOCKS / SECOND
 }
 
 /// When a CLK pulse comes; `clk(at_clk(n)) == n` where that is in range.
 fn at_clk(pulse: i64) -> i64 {
-    let ns = (i128::from(pulse) * NANOSECONDS + i128::from(HZ) - 1).div_euclid(i128::from(HZ));
-    i64::try_from(ns).unwrap_or(if pulse < 0 { i64::MIN } else { i64::MAX })
+    let part = (pulse.rem_euclid(CLOCKS) * SECOND + CLOCKS - 1) / CLOCKS;
+    pulse.div_euclid(CLOCKS).saturating_mul(SECOND).saturating_add(part)
 }
 
 /// The number that a written count stands for.
@@ -172,15 +174,16 @@ impl Counter {
         }
         let mut edges = 0;
         let mode = self.mode();
-        if mode.periodic() && !self.0.idle && self.0.stopped_at.is_none() {
-            if let Some(count) = self.0.next_count {
-                let pulses = self.pulses(self.0.seen);
-                let load = mode.next_load(pulses, self.n());
-                let at = self.time_of(load);
-                if at <= now {
-                    edges += self.rises_to(at);
-                    self.take_over(count, load, at);
-                }
+        if mode.periodic()
+            && !self.0.idle
+            && self.0.stopped_at.is_none()
+            && let Some(count) = self.0.next_count
+        {
+            let load = mode.next_load(self.pulses(self.0.seen), self.n());
+            let at = self.time_of(load);
+            if at <= now {
+                edges += self.rises_to(at);
+                self.take_over(count, load, at);
             }
         }
         edges + self.rises_to(now)
@@ -200,7 +203,7 @@ impl Counter {
 
     /// Loads a new count in mode 2 or 3 at the boundary `load`, which is at the time `at`.
     fn take_over(&mut self, count: u32, load: u64, at: Time) {
-        let ends_period = load % self.n() == 0;
+        let ends_period = load.is_multiple_of(self.n());
         self.0.channel.count = count;
         self.0.next_count = None;
         // At the end of the high half the new low half begins: as if its own high half lay just behind.

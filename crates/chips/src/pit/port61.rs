@@ -11,7 +11,7 @@ impl Pit {
     /// Reads port 0x61: bit 0 gate 2, bit 1 speaker data, bits 2 and 3 as written, bit 4 toggles with each refresh
     /// request, bit 5 OUT 2.
     pub fn read_port61(&mut self, now: Time) -> u8 {
-        let refresh = (now.ticks(HZ) / REFRESH & 1) as u8;
+        let refresh = (now.ticks(HZ) / REFRESH % 2) as u8;
         self.port61 | refresh << 4 | u8::from(self.output(2, now)) << 5
     }
 

@@ -297,7 +297,94 @@ fn states_that_cannot_be_are_refused() {
     }
 }
 
+/// Counter 0 in modes 0, 2, 3 and 4 with its gate high, pulse by pulse as the data sheet tells it.
+struct Stepped {
+    mode: u8,
+    /// Count register.
+    cr: u32,
+    /// Counting element.
+    ce: u32,
+    out: bool,
+    /// Has reached zero.
+    done: bool,
+}
+
+impl Stepped {
+    fn new(mode: u8, n: u16) -> Self {
+        let mut stepped = Self { mode, cr: n.into(), ce: 0, out: true, done: false };
+        stepped.load();
+        stepped
+    }
+
+    fn load(&mut self) {
+        self.ce = if self.mode == 3 { self.cr & !1 } else { self.cr };
+        if self.mode == 0 {
+            self.out = false;
+        }
+        self.done = false;
+    }
+
+    fn write(&mut self, n: u16) {
+        self.cr = n.into();
+        if matches!(self.mode, 0 | 4) {
+            self.load();
+        }
+    }
+
+    /// The half-cycle's length follows from the count that was loaded for it.
+    fn pulse(&mut self, loaded_odd: &mut bool) {
+        match self.mode {
+            0 | 4 => {
+                self.ce = self.ce.wrapping_sub(1) & 0xffff;
+                let reached = self.ce == 0 && !self.done;
+                self.done |= reached;
+                self.out = if self.mode == 0 { self.done } else { !reached };
+            }
+            2 => {
+                if self.ce == 1 {
+                    self.load();
+                } else {
+                    self.ce -= 1;
+                }
+                self.out = self.ce != 1;
+            }
+            _ => {
+                let last = if *loaded_odd && self.out { 0 } else { 2 };
+                if self.ce == last {
+                    self.out = !self.out;
+                    self.load();
+                    *loaded_odd = self.cr & 1 != 0;
+                } else {
+                    self.ce -= 2;
+                }
+            }
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn output_and_count_are_those_of_a_counter_stepped_pulse_by_pulse(
+        mode in prop::sample::select(&[0u8, 2, 3, 4][..]), n in 2u16..40, new in 2u16..40, change in 0u64..150,
+    ) {
+        let mut pit = counter0(0x30 | mode << 1, n);
+        let mut stepped = Stepped::new(mode, n);
+        let mut loaded_odd = n & 1 != 0;
+        for pulse in 0..300 {
+            if pulse > 0 {
+                stepped.pulse(&mut loaded_odd);
+            }
+            prop_assert_eq!(pit.output(0, clk(pulse)), stepped.out, "OUT at pulse {}", pulse);
+            prop_assert_eq!(u32::from(count(&mut pit, 0, clk(pulse))), stepped.ce, "count at pulse {}", pulse);
+            if pulse == change {
+                for byte in new.to_le_bytes() {
+                    pit.write(0, byte, clk(pulse));
+                }
+                stepped.write(new);
+            }
+        }
+    }
+
     #[test]
     fn any_sequence_is_survived_and_can_be_saved(
         ops in prop::collection::vec((0u8..5, any::<u8>(), any::<u8>(), prop_oneof![any::<u64>(), 0..1_000_000_000u64]), 0..150),

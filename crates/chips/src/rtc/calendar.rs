@@ -67,7 +67,7 @@ impl Format {
 
     /// A number up to 99 as a register holds it.
     pub(super) fn number(self, value: u8) -> u8 {
-        if self.binary { value } else { (value / 10 % 10) << 4 | value % 10 }
+        if self.binary { value } else { value / 10 % 10 * 16 + value % 10 }
     }
 
     /// The number that a register holds.

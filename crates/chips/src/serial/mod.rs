@@ -3,7 +3,8 @@
 //! Transmission takes no time: a byte written to THR is at once in the output that [`Serial::take_output`] gives, and
 //! LSR.THRE stays set. Bytes are passed with all eight bits, whatever word length LCR says, so that a guest that
 //! never initialised the port is heard as well. Reception is paced by the backend: it offers a byte when
-//! [`Serial::can_receive`] says so. On a PC the INTR output reaches the wire only while MCR.OUT2 is set.
+//! [`Serial::can_receive`] says so, which waits for the guest to listen: what arrives before the guest has set its
+//! FIFOs up would be cleared with them. On a PC the INTR output reaches the wire only while MCR.OUT2 is set.
 
 mod receiver;
 #[cfg(test)]
@@ -63,6 +64,7 @@ mod lsr {
 
 const LCR_BREAK: u8 = 0x40;
 const LCR_DLAB: u8 = 0x80;
+const MCR_DTR_RTS: u8 = 0x03;
 const MCR_OUT2: u8 = 0x08;
 const MCR_LOOP: u8 = 0x10;
 const FCR_ENABLE: u8 = 0x01;
@@ -97,6 +99,8 @@ pub struct SerialState {
     pub divisor: u16,
     /// The receiver.
     pub receiver: ReceiverState,
+    /// The guest has looked at the receiver since it was cleared.
+    pub looked: bool,
     /// The interrupt "THR empty" is pending.
     pub thr_interrupt: bool,
     /// When it will be.
@@ -125,6 +129,7 @@ impl Serial {
                 scr: 0,
                 divisor: 12,
                 receiver: ReceiverState::default(),
+                looked: false,
                 thr_interrupt: false,
                 thr_interrupt_at: None,
                 output: VecDeque::new(),
@@ -140,6 +145,7 @@ impl Serial {
             reg::DATA if dlab => self.s.divisor.to_le_bytes()[0],
             reg::IER if dlab => self.s.divisor.to_le_bytes()[1],
             reg::DATA => {
+                self.s.looked = true;
                 let byte = self.s.receiver.pop(self.timeout(now));
                 self.s.line_errors |= self.s.receiver.arrived_errors();
                 byte
@@ -155,6 +161,7 @@ impl Serial {
             reg::LCR => self.s.lcr,
             reg::MCR => self.s.mcr,
             reg::LSR => {
+                self.s.looked = true;
                 let value = self.line_status();
                 self.s.line_errors = 0;
                 value
@@ -226,9 +233,11 @@ impl Serial {
         self.s.receiver.tick(now);
     }
 
-    /// Whether a byte can be received without an overrun, and the guest is not talking to itself.
+    /// Whether a byte can be received without being lost: the guest listens (it asserts DTR or RTS, or has enabled
+    /// the interrupt, or has looked), does not talk to itself, and there is room.
     pub fn can_receive(&self) -> bool {
-        self.s.mcr & MCR_LOOP == 0 && self.s.receiver.fifo.len() < self.depth()
+        let listens = self.s.mcr & MCR_DTR_RTS != 0 || self.s.ier & ier::RECEIVED != 0 || self.s.looked;
+        listens && self.s.mcr & MCR_LOOP == 0 && self.s.receiver.fifo.len() < self.depth()
     }
 
     /// A byte arrives on the line. Without [`Serial::can_receive`] it may be lost.
@@ -318,6 +327,7 @@ impl Serial {
         let toggles = (value ^ self.s.fcr) & FCR_ENABLE != 0;
         if toggles || value & 0x03 == 0x03 {
             self.s.receiver = ReceiverState::default();
+            self.s.looked = false;
         }
         self.s.fcr = if value & FCR_ENABLE != 0 { value & 0xc9 } else { 0 };
     }

@@ -83,11 +83,24 @@ fn a_seventeenth_character_is_lost_and_the_fifo_kept() {
 
 #[test]
 fn can_receive_is_the_room_in_the_fifo() {
-    let mut serial = serial(&[(2, 0x01)]);
+    let mut serial = serial(&[(2, 0x01), (4, 0x0b)]);
     receive(&mut serial, &[0; 15]);
     assert!(serial.can_receive());
     serial.receive(0, T0);
     assert!(!serial.can_receive());
+}
+
+#[test]
+fn nothing_can_be_received_before_the_guest_listens() {
+    assert!(!serial(&[]).can_receive());
+    for write in [(4, 0x01), (4, 0x02), (1, 0x01)] {
+        assert!(serial(&[write]).can_receive());
+    }
+    let mut polling = serial(&[]);
+    polling.read(5, T0);
+    assert!(polling.can_receive());
+    polling.write(2, 0x07, T0);
+    assert!(!polling.can_receive(), "what came now would be cleared by the next initialisation step");
 }
 
 #[test]
