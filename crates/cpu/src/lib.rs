@@ -15,6 +15,8 @@
 #![allow(dead_code)] // until the decoder refers to every handler
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod access;
 mod attn;

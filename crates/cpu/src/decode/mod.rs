@@ -5,6 +5,8 @@ mod forms;
 mod entry;
 mod table1;
 mod table2;
+#[cfg(test)]
+mod tests;
 
 use crate::op::{BLOCK_RIP, HIGH, Handler, LOCK, MEM, Op, REP, REPNE, ZERO};
 use crate::ops::misc;
@@ -192,6 +194,8 @@ fn lookup(b: &mut Bytes<'_>, opcode: u8, mode: u8, p: &Prefixes) -> Result<(&'st
                     _ => &table2::TWO_BYTE[0x01],
                 },
                 0xb8 if rep => &table2::POPCNT,
+                // MOVNTI, the fences and CLFLUSH take no mandatory prefix.
+                0xc3 | 0xae if p.opsize || rep || repne => &table2::UNDEFINED,
                 _ => &table2::TWO_BYTE[usize::from(opcode)],
             };
             (entry, opcode)

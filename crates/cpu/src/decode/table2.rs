@@ -78,7 +78,7 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     t[0x07] = e(one!(syscall::sysret), Args::None, V).with(ENDS);
     t[0x08] = e(one!(sys::invd), Args::None, V).with(ENDS);
     t[0x09] = e(one!(sys::wbinvd), Args::None, V).with(ENDS);
-    t[0x0d] = NOP.with(MEM_ONLY);
+    t[0x0d] = NOP;
     let mut i = 0x10;
     while i < 0x18 {
         t[i] = SSE;
@@ -174,7 +174,7 @@ static MOVBE_LOAD: Entry = e(sized!(bit::movbe_load), Rm, V).with(MEM_ONLY);
 static MOVBE_STORE: Entry = e(sized!(bit::movbe_store), Rm, V).with(MEM_ONLY);
 static CRC32_BYTE: Entry = e(one!(bit::crc32_byte), Rm, V).with(BYTE_RM);
 static CRC32: Entry = e(sized!(bit::crc32), Rm, V);
-static UNDEFINED: Entry = UD;
+pub(super) static UNDEFINED: Entry = UD;
 static SSE_38: Entry = SSE;
 static SSE_3A: Entry = e(one!(misc::not_yet_x87), RmIb, V).with(ENDS);
 
