@@ -8,6 +8,8 @@ use super::mode::Mode;
 
 /// Which byte a read or write is about: KVM's RW_STATE values.
 pub(super) mod rw {
+    /// Before the first control word; counts as `LSB`, as in KVM.
+    pub const NONE: u8 = 0;
     pub const LSB: u8 = 1;
     pub const MSB: u8 = 2;
     pub const WORD_LOW: u8 = 3;
@@ -30,7 +32,7 @@ pub struct ChannelState {
     pub status_latched: u8,
     /// It.
     pub status: u8,
-    /// Next byte to be read: 1 low only, 2 high only, 3 low of two, 4 high of two.
+    /// Next byte to be read: 0 and 1 low only, 2 high only, 3 low of two, 4 high of two.
     pub read_state: u8,
     /// Next byte to be written.
     pub write_state: u8,
@@ -245,7 +247,7 @@ impl Counter {
     pub(super) fn write(&mut self, value: u8, now: Time) {
         let c = &mut self.0.channel;
         let count = match c.write_state {
-            rw::LSB => u16::from(value),
+            rw::NONE | rw::LSB => u16::from(value),
             rw::MSB => u16::from(value) << 8,
             rw::WORD_LOW => {
                 c.write_latch = value;
@@ -294,7 +296,7 @@ impl Counter {
         }
         let [low, high] = count.to_le_bytes();
         match c.read_state {
-            rw::LSB => low,
+            rw::NONE | rw::LSB => low,
             rw::MSB => high,
             rw::WORD_LOW => {
                 c.read_state = rw::WORD_HIGH;

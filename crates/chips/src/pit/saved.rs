@@ -45,7 +45,7 @@ impl PitState {
 fn possible(s: &CounterState) -> Result<(), RestoreError> {
     let c = &s.channel;
     let counts = 1..=0x10000;
-    let bytes = rw::LSB..=rw::WORD_HIGH;
+    let bytes = rw::NONE..=rw::WORD_HIGH;
     check(counts.contains(&c.count), "a count outside 1..=0x10000")?;
     check(s.next_count.is_none_or(|count| counts.contains(&count)), "a count outside 1..=0x10000")?;
     check(c.mode < 8 || c.mode == NEVER_PROGRAMMED, "no such timer mode")?;

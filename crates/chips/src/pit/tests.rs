@@ -280,6 +280,20 @@ fn port_61_bit_4_toggles_every_15_microseconds() {
 }
 
 #[test]
+fn the_state_of_kvms_timer_can_be_taken_over() {
+    // As KVM creates it: never programmed, counts of 65536, gate 2 low.
+    let kvm = ChannelState { count: 0x10000, mode: 0xff, gate: 1, ..ChannelState::default() };
+    let word = ChannelState { read_state: 3, write_state: 3, rw_mode: 3, ..kvm };
+    let running = ChannelState { mode: 2, count: 1000, count_load_time: clk(500).0 as i64, ..word };
+    let mut pit = Pit::new();
+    let channels = [running, kvm, ChannelState { gate: 0, ..kvm }];
+    pit.restore(&PitState::from_channels(channels, true, clk(600))).unwrap();
+    assert_eq!(pit.next_event(), clk(1500));
+    assert_eq!(pit.read_port61(clk(600)) & 0x03, 0x02);
+    assert_eq!(pit.save().state.counters.map(|counter| counter.channel), channels);
+}
+
+#[test]
 fn states_that_cannot_be_are_refused() {
     let mut pit = counter0(0x34, 1000);
     let good = pit.save();
@@ -287,7 +301,7 @@ fn states_that_cannot_be_are_refused() {
         (|s| s.version = 9) as fn(&mut crate::saved::Saved<PitState>),
         |s| s.state.counters[0].channel.count = 0,
         |s| s.state.counters[1].channel.mode = 8,
-        |s| s.state.counters[2].channel.read_state = 0,
+        |s| s.state.counters[2].channel.read_state = 5,
         |s| s.state.port61 = 0x10,
     ] {
         let mut bad = good.clone();
