@@ -1,7 +1,9 @@
 //! The PC: a 440FX/PIIX board with the chips of an AT.
 
 mod disks;
+mod display;
 mod firmware;
+mod keyboard;
 mod layout;
 mod pci;
 mod ports;
@@ -17,6 +19,7 @@ use hako_chips::Wish;
 use hako_chips::acpi_pm::AcpiPm;
 use hako_chips::debugcon::Debugcon;
 use hako_chips::fw_cfg::FwCfg;
+use hako_chips::i8042::I8042;
 use hako_chips::ide::Channel;
 use hako_chips::latch::Latch;
 use hako_chips::pci::host::PciHost;
@@ -26,6 +29,7 @@ use hako_chips::port92::Port92;
 use hako_chips::reset_control::ResetControl;
 use hako_chips::rtc::Rtc;
 use hako_chips::serial::Serial;
+use hako_chips::vga::Vga;
 use hako_engine::{Attention, IrqSink, Lines, Time};
 use hako_firmware::Drive;
 use hako_mem::{Gpa, GuestMemory};
@@ -69,6 +73,8 @@ pub struct Pc {
     rtc: Rtc,
     /// What the clock shows at power-on.
     epoch: u64,
+    keyboard: I8042,
+    vga: Vga,
     com1: Serial,
     pci: PciHost,
     reset_control: ResetControl,
@@ -116,6 +122,8 @@ impl Pc {
             pit: own.then(Pit::new),
             rtc: rtc::new(config.rtc, &layout, &disks, &config.boot),
             epoch: config.rtc,
+            keyboard: I8042::new(),
+            vga: Vga::new(),
             com1: Serial::new(),
             pci: pci::functions(),
             reset_control: ResetControl::new(),
@@ -148,6 +156,8 @@ impl Pc {
             *pit = Pit::new();
         }
         self.rtc = rtc::new(self.epoch, &self.layout, &self.disks, &self.boot);
+        self.keyboard = I8042::new();
+        self.vga.reset();
         self.com1 = Serial::new();
         self.ide = self.disks.channels();
         self.reset_control = ResetControl::new();
@@ -222,6 +232,10 @@ impl Pc {
             self.com1.tick(now);
             self.wires.set_isa(4, self.com1.irq());
         }
+        if self.keyboard.next_event() <= now {
+            self.keyboard.tick(now);
+            self.settle_keyboard();
+        }
         if self.rtc.next_event() <= now {
             self.rtc.tick(now);
             self.wires.set_isa(rtc::IRQ, self.rtc.irq());
@@ -241,16 +255,17 @@ impl Pc {
     }
 
     /// The chips' next events, and the interrupt that may follow each.
-    fn events(&self) -> [(u8, Time); 3] {
+    fn events(&self) -> [(u8, Time); 4] {
         [
             (0, self.pit.as_ref().map_or(Time::NEVER, Pit::next_event)),
+            (keyboard::IRQ, self.keyboard.next_event()),
             (4, self.com1.next_event()),
             (rtc::IRQ, self.rtc.next_event()),
         ]
     }
 
     pub(crate) fn lines(&mut self) -> Lines {
-        Lines { intr: self.wires.intr(), nmi: false, a20: true }
+        Lines { intr: self.wires.intr(), nmi: false, a20: self.port92.a20() || self.keyboard.a20() }
     }
 
     pub(crate) fn acknowledge(&mut self) -> u8 {
