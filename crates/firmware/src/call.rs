@@ -1,7 +1,7 @@
 //! A call of a service: the caller's registers and FLAGS, guest memory by segment, the platform.
 
 use hako_mem::{Gpa, GuestMemory, Word};
-use hako_x86::{CpuState, Gpr, RFlags, SegReg, Segment, Width};
+use hako_x86::{CpuState, Gpr, RFlags, SegAttr, SegReg, Segment, Width};
 
 use crate::{Platform, rom};
 
@@ -55,7 +55,10 @@ impl Call<'_> {
 
     /// Where the caller's FLAGS are: the third word of the interrupt's frame.
     fn flags_at(&self) -> Gpa {
-        self.linear(SegReg::Ss, self.word(Gpr::Rsp).wrapping_add(4))
+        let ss = self.cpu.segment(SegReg::Ss);
+        let mask = if ss.attr.contains(SegAttr::DB) { 0xffff_ffff } else { 0xffff };
+        let sp = self.cpu.reg(Gpr::Rsp).wrapping_add(4) & mask;
+        Gpa(ss.base.wrapping_add(sp) & 0xffff_ffff)
     }
 
     /// Sets or clears flags in what the stub's IRET will load.

@@ -73,10 +73,11 @@ pub(crate) fn key(call: &mut Call<'_>) -> Outcome {
     let al = call.al();
     let before = bda::KEY_STATE.get(call);
     match al {
-        // Prefixes, and what the keyboard answers to commands: overrun, echo, acknowledge, test, resend.
+        // Prefixes; then what the keyboard answers to commands: overrun, echo, acknowledge, failures, resend. (AAh, a passed
+        // self-test, is also left Shift coming up, and as such does no harm.)
         0xe0 => bda::KEY_STATE.set(call, before | state::E0),
         0xe1 => bda::KEY_STATE.set(call, before | state::E1),
-        0x00 | 0xaa | 0xee | 0xfa | 0xfc..=0xff if before & state::E0 == 0 || al != 0xaa => {}
+        0x00 | 0xee | 0xfa | 0xfc..=0xff => {}
         _ => {
             let mut stroke = Stroke {
                 code: al & 0x7f,
