@@ -202,7 +202,7 @@ impl Scratch {
     }
 
     fn speed(&mut self) -> Result<Speed, EngineError> {
-        const KNOCKS: u32 = 16;
+        const KNOCKS: u32 = 6;
         self.start(&KNOCK)?;
         self.run(KVM_EXIT_IO)?;
         let begin = Instant::now();

@@ -40,6 +40,7 @@ const UD: u8 = 6;
 enum Entered {
     Exit(u32),
     Interrupted,
+    Failed(Error),
 }
 
 /// The points in real time at which the loop looks up.
@@ -150,6 +151,7 @@ impl KvmVcpu {
         kicker: &Kicker,
         alarms: &mut Alarms,
     ) -> Result<Exit, EngineError> {
+        self.missed = false;
         // A kick outside `run` has sent no signal.
         if kicker.take() {
             return Ok(self.here(ExitKind::Kicked));
@@ -159,11 +161,21 @@ impl KvmVcpu {
             if self.look_at_lines {
                 self.offer_interrupt(bus)?;
             }
+            if std::mem::take(&mut self.missed) {
+                if let Some(exit) = self.interrupted(kicker, alarms)? {
+                    return Ok(exit);
+                }
+                self.set_alarm(running, alarms)?;
+            }
             match self.enter()? {
                 Entered::Exit(reason) => {
                     if let Some(exit) = self.exit(bus, reason)? {
                         return Ok(exit);
                     }
+                }
+                Entered::Failed(errno) => {
+                    let detail = format!("KVM_RUN failed: {errno}");
+                    return Ok(self.here(ExitKind::Unknown { code: errno.errno() as u64, detail }));
                 }
                 Entered::Interrupted => {
                     if let Some(exit) = self.interrupted(kicker, alarms)? {
@@ -197,7 +209,11 @@ impl KvmVcpu {
                 Ok(Entered::Exit(reason))
             }
             Err(errno) if matches!(errno.errno(), libc::EINTR | libc::EAGAIN) => Ok(Entered::Interrupted),
-            Err(errno) => Err(self.failed(errno)),
+            // Registers of ours that KVM does not take.
+            Err(errno) if errno.errno() == libc::EINVAL => Err(self.failed(errno)),
+            // Whatever else goes wrong may be the guest's doing: a KVM that emulates says ENOSPC of a guest that
+            // executes where no memory is, any KVM says EFAULT where the host cannot give it a page.
+            Err(errno) => Ok(Entered::Failed(errno)),
         }
     }
 
@@ -361,6 +377,7 @@ impl KvmVcpu {
         let mut page = self.page();
         page.set_immediate_exit(false);
         page.ask_for(ask);
+        self.missed = true;
         self.fresh = true;
         match entered {
             Ok(KVM_EXIT_INTR) => Ok(None),

@@ -61,9 +61,12 @@ fn wanted(memory: &GuestMemory) -> Vec<Slot> {
 }
 
 impl Slots {
-    /// Whether the slots show exactly this memory already.
-    pub(crate) fn show(&self, memory: &GuestMemory) -> bool {
-        self.memory.as_ref().is_some_and(|have| same(have, memory))
+    /// Whether the slots show exactly this memory already: the same map of the same slab. Comparing addresses is exact,
+    /// because a change makes a new map value and the old one is kept here.
+    fn show(&self, memory: &GuestMemory) -> bool {
+        self.memory.as_ref().is_some_and(|have| {
+            std::ptr::eq(have.map(), memory.map()) && Arc::ptr_eq(have.slab(), memory.slab())
+        })
     }
 
     /// Makes the slots show `memory`.
@@ -95,12 +98,6 @@ impl Slots {
         self.memory = Some(memory.clone());
         Ok(())
     }
-}
-
-/// Whether two values are the same map of the same slab. Comparing addresses is exact as long as one of the two is
-/// kept, because a change makes a new map value.
-pub(crate) fn same(a: &GuestMemory, b: &GuestMemory) -> bool {
-    std::ptr::eq(a.map(), b.map()) && Arc::ptr_eq(a.slab(), b.slab())
 }
 
 /// Tells KVM about one slot; length 0 deletes it.

@@ -13,7 +13,6 @@ use crate::debug::Debugging;
 use crate::error::host;
 use crate::kick::Kicker;
 use crate::page::Page;
-use crate::slots::same;
 use crate::state::{Held, Parts};
 use crate::vm::{Shared, VmConfig};
 
@@ -37,8 +36,6 @@ pub struct KvmVcpu {
     // Field order is drop order: the CPU's handle goes before the VM's, that one before the memory.
     pub(crate) fd: VcpuFd,
     pub(crate) shared: Arc<Shared>,
-    /// The memory that the slots show as far as this CPU knows.
-    seen: GuestMemory,
     /// Length of the mapped `kvm_run`.
     page_len: usize,
     pub(crate) at: At,
@@ -60,6 +57,8 @@ pub struct KvmVcpu {
     pub(crate) activity: Activity,
     /// With irqchip: KVM's MP state, while known.
     pub(crate) mp_state: Option<Activity>,
+    /// `immediate_exit` was cleared by an entry of our own: a signal may have been missed.
+    pub(crate) missed: bool,
     /// The bus's lines have to be looked at before the guest runs on.
     pub(crate) look_at_lines: bool,
     /// An exit that came while an access was being finished for another.
@@ -73,7 +72,6 @@ impl KvmVcpu {
         fd: VcpuFd,
         id: u8,
         shared: Arc<Shared>,
-        memory: &GuestMemory,
         config: &VmConfig,
         clean_refusals: bool,
     ) -> Result<KvmVcpu, EngineError> {
@@ -84,7 +82,6 @@ impl KvmVcpu {
             fd,
             page_len: shared.fd.run_size(),
             shared,
-            seen: memory.clone(),
             at: At { cpu: id, count: 0 },
             irqchip: config.irqchip,
             has_xcrs,
@@ -97,6 +94,7 @@ impl KvmVcpu {
             held: Held::reset(),
             activity,
             mp_state: config.irqchip.then_some(activity),
+            missed: false,
             look_at_lines: true,
             deferred: None,
             debugging: Debugging::default(),
@@ -128,12 +126,8 @@ impl KvmVcpu {
     }
 
     /// Makes the memory slots follow the bus's map.
-    pub(crate) fn follow(&mut self, memory: &GuestMemory) -> Result<(), EngineError> {
-        if !same(&self.seen, memory) {
-            self.shared.follow(memory)?;
-            self.seen = memory.clone();
-        }
-        Ok(())
+    pub(crate) fn follow(&self, memory: &GuestMemory) -> Result<(), EngineError> {
+        self.shared.follow(memory)
     }
 
     /// Hands registers to KVM without a call: the parts `dirty` go with the next KVM_RUN.

@@ -15,7 +15,7 @@ use vmm_sys_util::ioctl_io_nr;
 use crate::cpuid::{self, CpuidModel};
 use crate::error::{host, host_with};
 use crate::probe::open;
-use crate::slots::{Slots, same};
+use crate::slots::Slots;
 use crate::vcpu::KvmVcpu;
 
 ioctl_io_nr!(KVM_REINJECT_CONTROL, KVMIO, 0x71);
@@ -24,20 +24,28 @@ ioctl_io_nr!(KVM_REINJECT_CONTROL, KVMIO, 0x71);
 const TSS_ADDRESS: usize = 0xfffb_d000;
 
 /// What a VM is made of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct VmConfig {
     /// PIC, I/O APIC, local APICs and PIT inside the kernel. Ports 0x20, 0x21, 0xa0, 0xa1, 0x4d0, 0x4d1, 0x40 to 0x43
     /// and 0x61 and the APICs' pages then never reach the bus.
     pub irqchip: bool,
-    /// Whether the kernel's PIT delivers ticks late rather than never. Off is right on a slow KVM.
+    /// Whether the kernel's PIT delivers ticks late rather than never, which is KVM's default. Off is right on a slow
+    /// KVM; switching it off makes the host wait for 10 to 15 ms (two SRCU grace periods, no CPU time).
     pub pit_reinject: bool,
-    /// Number of virtual CPUs.
+    /// Number of virtual CPUs. All but the first wait for INIT and SIPI, which the kernel's APICs handle.
     pub cpus: u8,
     /// What CPUID tells the guest. `None` leaves KVM's default, all zeros and no long mode, and saves 0.1 ms: enough
     /// for `--machine bare`.
     pub cpuid: Option<CpuidModel>,
     /// Whether RDMSR and WRMSR of what KVM does not know ask the bus instead of raising #GP.
     pub msr_exits: bool,
+}
+
+impl Default for VmConfig {
+    /// One CPU and nothing else: `--machine bare`.
+    fn default() -> VmConfig {
+        VmConfig { irqchip: false, pit_reinject: true, cpus: 1, cpuid: None, msr_exits: false }
+    }
 }
 
 /// What vCPUs, sinks and the [`Vm`] share. Field order is drop order: KVM's handle goes before the memory.
@@ -47,7 +55,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Makes the memory slots show `memory`, whatever they showed before.
+    /// Makes the memory slots show `memory`, whatever they showed before. Nearly free if they show it already.
     pub(crate) fn follow(&self, memory: &GuestMemory) -> Result<(), EngineError> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).follow(&self.fd, memory)
     }
@@ -57,7 +65,6 @@ impl Shared {
 pub struct Vm {
     shared: Arc<Shared>,
     config: VmConfig,
-    memory: GuestMemory,
     cpuid: Option<CpuId>,
     /// KVM exits on every instruction it refuses, and queues no #UD of its own.
     clean_refusals: bool,
@@ -86,26 +93,29 @@ impl Vm {
             Some(model) => Some(cpuid::of_model(&kvm, model)?),
             None => None,
         };
-        Ok(Vm { shared, config, memory: memory.clone(), cpuid, clean_refusals })
+        Ok(Vm { shared, config, cpuid, clean_refusals })
     }
 
-    /// CPU number `id`, in KVM's reset state.
+    /// CPU number `id`, below `VmConfig::cpus`, in KVM's reset state.
     pub fn vcpu(&self, id: u8) -> Result<KvmVcpu, EngineError> {
+        if id >= self.config.cpus {
+            return Err(EngineError::Host {
+                what: "making a virtual CPU",
+                why: format!("number {id} of {}", self.config.cpus),
+                remedy: String::new(),
+            });
+        }
         let fd = self.shared.fd.create_vcpu(id.into()).map_err(host("KVM_CREATE_VCPU"))?;
         if let Some(cpuid) = &self.cpuid {
             fd.set_cpuid2(&cpuid::of_cpu(cpuid, id)).map_err(host("KVM_SET_CPUID2"))?;
         }
-        KvmVcpu::new(fd, id, self.shared.clone(), &self.memory, &self.config, self.clean_refusals)
+        KvmVcpu::new(fd, id, self.shared.clone(), &self.config, self.clean_refusals)
     }
 
     /// Makes the memory slots show `memory`. vCPUs do this themselves when the bus reports a changed map; this is for
     /// changes made while none of them runs.
-    pub fn follow(&mut self, memory: &GuestMemory) -> Result<(), EngineError> {
-        if !same(&self.memory, memory) {
-            self.shared.follow(memory)?;
-            self.memory = memory.clone();
-        }
-        Ok(())
+    pub fn follow(&self, memory: &GuestMemory) -> Result<(), EngineError> {
+        self.shared.follow(memory)
     }
 
     /// The wires into the kernel's interrupt controllers.
@@ -128,8 +138,8 @@ fn create_irqchip(vm: &VmFd, pit_reinject: bool) -> Result<(), EngineError> {
     // Channel 2's gate and output are at port 0x61, so that port has to be the kernel's too.
     let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
     vm.create_pit2(pit).map_err(host("KVM_CREATE_PIT2"))?;
-    if vm.check_extension(Cap::ReinjectControl) {
-        let control = kvm_reinject_control { pit_reinject: pit_reinject.into(), ..Default::default() };
+    if !pit_reinject && vm.check_extension(Cap::ReinjectControl) {
+        let control = kvm_reinject_control { pit_reinject: 0, ..Default::default() };
         // SAFETY: the ioctl reads one kvm_reinject_control, which is what it is given.
         if unsafe { ioctl_with_ref(vm, KVM_REINJECT_CONTROL(), &control) } != 0 {
             return Err(host("KVM_REINJECT_CONTROL")(kvm_ioctls::Error::last()));

@@ -342,6 +342,28 @@ fn a_guest_of_random_bytes_gives_exits_only() {
 }
 
 #[test]
+fn a_jump_into_a_hole_is_an_exit() {
+    if !kvm() {
+        return;
+    }
+    // jmp 0x20000, where no memory is
+    let mut guest = Guest::protected(&[0xe9, 0xfb, 0xff, 0x01, 0x00]);
+    let exit = guest.vcpu.run(&mut guest.bus, Deadline::After(Duration::from_millis(50))).unwrap();
+    let stopped =
+        matches!(exit.kind, ExitKind::Refused(_) | ExitKind::Unknown { .. } | ExitKind::TripleFault);
+    assert!(stopped, "{exit:?}");
+    assert_eq!(exit.rip, Some(0x20000));
+}
+
+#[test]
+fn a_cpu_beyond_the_configuration_is_an_error() {
+    if !kvm() {
+        return;
+    }
+    assert!(Guest::real(&[0xf4]).vm.vcpu(1).is_err());
+}
+
+#[test]
 fn a_vm_may_be_dropped_before_its_cpu() {
     if !kvm() {
         return;

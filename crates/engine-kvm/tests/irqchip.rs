@@ -12,7 +12,7 @@ use hako_x86::{Activity, Gpr};
 
 /// Real mode with irqchip: the code runs at 0x200; vector 0x20 leads to 0x100: `inc bx; mov al,0x20; out 0x20,al; iret`.
 fn guest(code: &[u8]) -> Guest {
-    let config = VmConfig { irqchip: true, cpus: 1, ..VmConfig::default() };
+    let config = VmConfig { irqchip: true, ..VmConfig::default() };
     let mut guest = Guest::with(config, &[]);
     guest.bus.memory.write(Gpa(0x200), code).unwrap();
     for vector in 0x20..0x28 {

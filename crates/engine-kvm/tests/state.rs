@@ -137,7 +137,7 @@ fn a_halted_state_makes_the_round_trip_with_and_without_irqchip() {
         return;
     }
     for irqchip in [false, true] {
-        let mut guest = Guest::with(VmConfig { irqchip, cpus: 1, ..VmConfig::default() }, &[0xf4]);
+        let mut guest = Guest::with(VmConfig { irqchip, ..VmConfig::default() }, &[0xf4]);
         for activity in [Activity::Halted, Activity::Running, Activity::Halted, Activity::Shutdown] {
             let mut want = common::real_mode();
             want.activity = activity;

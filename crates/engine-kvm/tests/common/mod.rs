@@ -150,14 +150,14 @@ impl Guest {
 
     /// Real mode at 0:0.
     pub fn real(code: &[u8]) -> Guest {
-        let mut guest = Guest::with(VmConfig { cpus: 1, ..VmConfig::default() }, code);
+        let mut guest = Guest::with(VmConfig::default(), code);
         guest.vcpu.set_state(&real_mode()).unwrap();
         guest
     }
 
     /// Flat 32-bit protected mode at 0.
     pub fn protected(code: &[u8]) -> Guest {
-        let mut guest = Guest::with(VmConfig { cpus: 1, ..VmConfig::default() }, code);
+        let mut guest = Guest::with(VmConfig::default(), code);
         guest.vcpu.set_state(&protected_mode()).unwrap();
         guest
     }
