@@ -46,7 +46,8 @@ pub struct ChannelState {
     pub bcd: u8,
     /// Level of GATE.
     pub gate: u8,
-    /// When the count was loaded, in nanoseconds of guest time.
+    /// When the count was loaded, in nanoseconds of guest time. KVM has the host's clock here, so that whoever
+    /// exchanges states with it has to convert; and it restarts the counts when its state is set.
     pub count_load_time: i64,
 }
 
