@@ -18,6 +18,7 @@ pub mod acpi_pm;
 pub mod block;
 pub mod debugcon;
 pub mod debugexit;
+pub mod dma8237;
 pub mod fw_cfg;
 pub mod i8042;
 pub mod ide;
