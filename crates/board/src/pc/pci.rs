@@ -28,15 +28,23 @@ pub(super) fn pam(host: &PciHost) -> [u8; 7] {
     host.function(HOST_BRIDGE).map_or([0; 7], i440fx::pam)
 }
 
+/// CONFIG_ADDRESS; CONFIG_DATA follows it.
+const ADDRESS: u16 = 0xcf8;
+
+/// The distance from CONFIG_ADDRESS.
+fn distance(io: Io) -> u8 {
+    io.port.wrapping_sub(ADDRESS) as u8
+}
+
 pub(super) fn read(pc: &mut Pc, io: Io, data: &mut [u8]) {
     for item in data.chunks_mut(io.width.bytes()) {
-        pc.pci.read(io.reg, item);
+        pc.pci.read(distance(io), item);
     }
 }
 
 pub(super) fn write(pc: &mut Pc, io: Io, data: &[u8]) {
     for item in data.chunks(io.width.bytes()) {
-        let Some((bdf, changes)) = pc.pci.write(io.reg, item) else { continue };
+        let Some((bdf, changes)) = pc.pci.write(distance(io), item) else { continue };
         if !changes.contains(Changes::DEVICE) {
             continue;
         }
