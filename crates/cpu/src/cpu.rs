@@ -158,7 +158,7 @@ impl Cpu {
             at: Place::default(),
             count: 0,
             until: 0,
-            attn: Attn::all(),
+            attn: Attn::empty(),
             fast: [SegFast::default(); 8],
             key: 0,
             stack_mask: 0xffff,
@@ -210,7 +210,7 @@ impl Cpu {
         self.arena.clear();
         self.region = None;
         self.load(&CpuState::reset());
-        self.attn = Attn::all();
+        self.attn = Attn::empty();
     }
 
     /// Instructions completed; each iteration of a repeated string instruction counts one.
