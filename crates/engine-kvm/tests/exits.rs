@@ -175,6 +175,54 @@ fn no_kick_is_lost_however_often_the_guest_exits() {
 }
 
 #[test]
+fn no_kick_is_lost_while_interrupts_and_nmis_are_offered() {
+    if !kvm() {
+        return;
+    }
+    // L: out 0x80,al; jmp L, with an interrupt that is never allowed and an NMI at each access
+    let mut guest = with_handlers(&at_200(&[0xe6, 0x80, 0xeb, 0xfc]));
+    guest.bus.always = Attention::LINES;
+    let kicker = guest.vcpu.kicker();
+    let (done, next) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        for _ in 0..100 {
+            kicker.kick();
+            if next.recv().is_err() {
+                return;
+            }
+        }
+    });
+    for _ in 0..100 {
+        guest.bus.lines.intr = true;
+        guest.bus.lines.nmi = true;
+        assert_eq!(guest.run().kind, ExitKind::Kicked);
+        let state = guest.state();
+        guest.vcpu.set_state(&state).unwrap();
+        guest.bus.log.clear();
+        done.send(()).unwrap();
+    }
+    thread.join().unwrap();
+    assert_eq!(guest.bus.acknowledged, 0);
+}
+
+#[test]
+fn a_kick_and_a_deadline_stop_ring_3() {
+    if !kvm() {
+        return;
+    }
+    let mut guest = Guest::user(&[0xeb, 0xfe]);
+    let kicker = guest.vcpu.kicker();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(5));
+        kicker.kick();
+    });
+    assert_eq!(guest.run(), Exit { kind: ExitKind::Kicked, rip: Some(0) });
+    thread.join().unwrap();
+    let exit = guest.vcpu.run(&mut guest.bus, Deadline::After(Duration::from_millis(3))).unwrap();
+    assert_eq!(exit.kind, ExitKind::Deadline);
+}
+
+#[test]
 fn a_cpu_may_move_to_another_thread() {
     if !kvm() {
         return;

@@ -232,6 +232,27 @@ fn in_the_middle_of_a_string_the_state_is_that_of_an_iteration() {
 }
 
 #[test]
+fn ring_3_has_ports_and_registers_too() {
+    if !kvm() {
+        return;
+    }
+    // mov eax,0x11223344; movd xmm1,eax; in al,0x80; out 0x81,al; in eax,0x82
+    let code = [0xb8, 0x44, 0x33, 0x22, 0x11, 0x66, 0x0f, 0x6e, 0xc8, 0xe4, 0x80, 0xe6, 0x81, 0xe5, 0x82];
+    let mut guest = Guest::user(&code);
+    guest.bus.input = vec![0x5a, 1, 2, 3, 4];
+    guest.bus.attention = vec![(1, Attention::WISH), (2, Attention::WISH)];
+    assert_eq!(guest.run().kind, ExitKind::Wish);
+    let state = guest.state();
+    assert_eq!((state.rip, state.reg(Gpr::Rax)), (13, 0x1122_335a));
+    assert_eq!(state.xsave[176..180], [0x44, 0x33, 0x22, 0x11]); // XMM1
+    guest.vcpu.set_state(&state).unwrap();
+    assert_eq!(guest.run().kind, ExitKind::Wish);
+    let state = guest.state();
+    assert_eq!((state.rip, state.reg(Gpr::Rax)), (15, 0x0403_0201));
+    assert_eq!(guest.bus.written(0x81), [0x5a]);
+}
+
+#[test]
 fn a_state_set_at_a_wish_is_where_the_guest_goes_on() {
     if !kvm() {
         return;

@@ -2,9 +2,9 @@
 #![allow(dead_code)] // each test file uses its part
 
 use hako_engine::{At, Attention, Bus, Deadline, Exit, ExitKind, Lines, Vcpu};
-use hako_engine_kvm::{KvmVcpu, Vm, VmConfig};
+use hako_engine_kvm::{CpuidModel, KvmVcpu, Vm, VmConfig};
 use hako_mem::{Gpa, GuestMemory};
-use hako_x86::{CpuState, SegAttr, SegReg, Segment, Width};
+use hako_x86::{CpuState, RFlags, SegAttr, SegReg, Segment, Width};
 
 /// Whether KVM tests run. Without /dev/kvm they fail, unless HAKO_NO_KVM=1 says that this host has none.
 pub fn kvm() -> bool {
@@ -38,6 +38,8 @@ pub struct TestBus {
     pub input: Vec<u8>,
     /// What the n-th access reports.
     pub attention: Vec<(usize, Attention)>,
+    /// What every access reports.
+    pub always: Attention,
     /// The map that is there from the access that reports MAP on.
     pub next_memory: Option<GuestMemory>,
     pub lines: Lines,
@@ -52,6 +54,7 @@ impl TestBus {
             log: Vec::new(),
             input: Vec::new(),
             attention: Vec::new(),
+            always: Attention::empty(),
             next_memory: None,
             lines: Lines { a20: true, ..Lines::default() },
             vector: 0x20,
@@ -62,7 +65,7 @@ impl TestBus {
     fn note(&mut self, access: Access) -> Attention {
         let n = self.log.len();
         self.log.push(access);
-        let attention = self.attention.iter().filter(|a| a.0 == n).fold(Attention::empty(), |a, b| a | b.1);
+        let attention = self.attention.iter().filter(|a| a.0 == n).fold(self.always, |a, b| a | b.1);
         if attention.contains(Attention::MAP)
             && let Some(memory) = self.next_memory.take()
         {
@@ -159,6 +162,28 @@ impl Guest {
     pub fn protected(code: &[u8]) -> Guest {
         let mut guest = Guest::with(VmConfig::default(), code);
         guest.vcpu.set_state(&protected_mode()).unwrap();
+        guest
+    }
+
+    /// Long mode in ring 3 with IOPL 3: what even a KVM that emulates ring 0 executes on the processor.
+    pub fn user(code: &[u8]) -> Guest {
+        let config = VmConfig { cpuid: Some(CpuidModel::default()), ..VmConfig::default() };
+        let mut guest = Guest::with(config, code);
+        // PML4 at 0x1000, PDPT at 0x2000, page directory at 0x3000 with one 2 MiB page for everybody.
+        for (at, entry) in [(0x1000, 0x2007u64), (0x2000, 0x3007), (0x3000, 0x87)] {
+            guest.bus.memory.store(Gpa(at), entry).unwrap();
+        }
+        let mut state = protected_mode();
+        (state.cr0, state.cr3, state.cr4, state.efer) = (0x8000_0033, 0x1000, 0x620, 0x500);
+        for s in &mut state.seg {
+            *s = Segment { selector: 0x2b, attr: SegAttr::from_bits_retain(0xc0f3), limit: !0, base: 0 };
+        }
+        let cs = Segment { selector: 0x33, attr: SegAttr::from_bits_retain(0xa0fb), limit: !0, base: 0 };
+        state.seg[SegReg::Cs as usize] = cs;
+        state.tr =
+            Segment { selector: 0x40, attr: SegAttr::from_bits_retain(0x8b), limit: 0x67, base: 0xb000 };
+        state.rflags |= RFlags::IOPL;
+        guest.vcpu.set_state(&state).unwrap();
         guest
     }
 
