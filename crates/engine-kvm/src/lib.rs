@@ -21,13 +21,15 @@ mod page;
 mod probe;
 mod run;
 mod slots;
+mod speed;
 mod state;
 mod vcpu;
 mod vm;
 
 pub use cpuid::{CpuidExtra, CpuidMask, CpuidModel, CpuidReg};
 pub use irqchip::{IoApicState, IrqchipState, LapicState, PicState, PitChannelState, PitState};
-pub use probe::{Probe, Speed, cpuid_extras, probe};
+pub use probe::{Probe, cpuid_extras, probe};
+pub use speed::Speed;
 pub use state::Parts;
 pub use vcpu::{ExitCounts, KvmVcpu};
 pub use vm::{Vm, VmConfig};

@@ -1,34 +1,19 @@
 //! Is /dev/kvm there, may we use it, and is it fast? Answered by asking and by measuring in a throw-away VM: processor
 //! flags say nothing about it, because a KVM may itself be software.
 
-use std::time::{Duration, Instant};
-
-use hako_engine::EngineError;
-use hako_mem::{Gpa, GuestMemory};
-use kvm_bindings::{KVM_API_VERSION, KVM_EXIT_HLT, KVM_EXIT_IO, kvm_regs};
-use kvm_ioctls::{Cap, Kvm, VcpuFd};
+use hako_engine::{Deadline, EngineError, ExitKind};
+use hako_mem::{Gpa, GuestMemory, PAGE_SIZE};
+use hako_x86::{CpuState, Gpr, SegReg, Segment};
+use kvm_bindings::KVM_API_VERSION;
+use kvm_ioctls::{Cap, Kvm};
 
 use crate::cpuid::{self, CpuidExtra, CpuidModel};
-use crate::error::host;
-use crate::slots::Slots;
+use crate::speed::{Speed, Stopwatch};
+use crate::state::Parts;
+use crate::vcpu::KvmVcpu;
+use crate::vm::{Vm, VmConfig};
 
 const DEVICE: &str = "/dev/kvm";
-
-/// How fast this KVM executes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Speed {
-    /// Nanoseconds per instruction of a real-mode loop, which no KVM can run in the host's ring 3.
-    pub ring0_ns_per_instruction: f64,
-    /// Nanoseconds from an OUT of the guest to us and back.
-    pub exit_ns: f64,
-}
-
-impl Speed {
-    /// Whether ring 0 is emulated instruction by instruction rather than executed by the processor.
-    pub fn is_emulated(&self) -> bool {
-        self.ring0_ns_per_instruction > 50.0
-    }
-}
 
 /// What this host's KVM offers.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,114 +97,53 @@ pub fn probe() -> Probe {
             why: format!("it lacks {name}"),
             remedy: "use Linux 4.17 or later, or `--engine soft`".to_owned(),
         }),
-        None => Scratch::new(&kvm).and_then(|mut scratch| scratch.speed()),
+        None => measure(),
     };
     Probe { usable, capabilities }
+}
+
+/// Makes a throw-away VM and measures in it.
+fn measure() -> Result<Speed, EngineError> {
+    let memory = GuestMemory::flat(PAGE_SIZE);
+    Vm::new(VmConfig::default(), &memory)?.vcpu(0)?.measure(&memory)
 }
 
 /// Feature bits that a guest of this model would see on this KVM although the model does not have them: some KVMs add
 /// what the processor has. Found by executing CPUID in a throw-away VM.
 pub fn cpuid_extras(model: &CpuidModel) -> Result<Vec<CpuidExtra>, EngineError> {
-    let kvm = open()?;
-    let mut scratch = Scratch::new(&kvm)?;
-    let cpuid = cpuid::of_cpu(&cpuid::of_model(&kvm, model)?, 0);
-    scratch.cpu.set_cpuid2(&cpuid).map_err(host("KVM_SET_CPUID2"))?;
+    let memory = GuestMemory::flat(PAGE_SIZE);
+    let config = VmConfig { cpuid: Some(model.clone()), ..VmConfig::default() };
+    let mut vcpu = Vm::new(config, &memory)?.vcpu(0)?;
     let mut answers = Vec::new();
     for (leaf, subleaf) in cpuid::FEATURE_LEAVES {
-        scratch.start(&ask(leaf, subleaf))?;
-        scratch.run(KVM_EXIT_HLT)?;
-        let r = scratch.cpu.get_regs().map_err(host("KVM_GET_REGS"))?;
-        answers.push((leaf, subleaf, [r.rax, r.rbx, r.rcx, r.rdx].map(|r| r as u32)));
+        answers.push((leaf, subleaf, ask(&mut vcpu, &memory, leaf, subleaf)?));
     }
     Ok(cpuid::extras(model, &answers))
 }
 
-/// `mov eax, leaf; mov ecx, subleaf; cpuid; hlt`
-fn ask(leaf: u32, subleaf: u32) -> [u8; 15] {
-    let [a, b, c, d] = leaf.to_le_bytes();
-    let [e, f, g, h] = subleaf.to_le_bytes();
-    [0x66, 0xb8, a, b, c, d, 0x66, 0xb9, e, f, g, h, 0x0f, 0xa2, 0xf4]
+/// Executes CPUID in the guest.
+fn ask(vcpu: &mut KvmVcpu, memory: &GuestMemory, leaf: u32, subleaf: u32) -> Result<[u32; 4], EngineError> {
+    // cpuid; hlt
+    memory.write(Gpa(0), &[0x0f, 0xa2, 0xf4]).map_err(|e| strange(e.to_string()))?;
+    let mut state = CpuState::reset();
+    state.seg[SegReg::Cs as usize] = Segment::real(0);
+    state.rip = 0;
+    state.gpr[Gpr::Rax as usize] = leaf.into();
+    state.gpr[Gpr::Rcx as usize] = subleaf.into();
+    vcpu.set_partial_state(&state, Parts::CORE)?;
+    let exit = vcpu.run_until(&mut Stopwatch::new(memory), Deadline::Never)?;
+    if exit.kind != ExitKind::Halt {
+        return Err(strange(format!("CPUID ended with {:?}", exit.kind)));
+    }
+    let state = vcpu.partial_state(Parts::CORE)?;
+    Ok([Gpr::Rax, Gpr::Rbx, Gpr::Rcx, Gpr::Rdx].map(|r| state.reg(r) as u32))
 }
 
-/// `mov cx, n; loop $; hlt`
-fn spin(n: u16) -> [u8; 6] {
-    let [low, high] = n.to_le_bytes();
-    [0xb9, low, high, 0xe2, 0xfe, 0xf4]
-}
-
-/// `out 0x80, al; jmp $-2`
-const KNOCK: [u8; 4] = [0xe6, 0x80, 0xeb, 0xfc];
-
-/// A throw-away VM: one page of memory at address 0, one CPU in real mode.
-pub(crate) struct Scratch {
-    // Field order is drop order.
-    cpu: VcpuFd,
-    _slots: Slots,
-    memory: GuestMemory,
-}
-
-impl Scratch {
-    pub(crate) fn new(kvm: &Kvm) -> Result<Scratch, EngineError> {
-        let vm = kvm.create_vm().map_err(host("KVM_CREATE_VM"))?;
-        let memory = GuestMemory::flat(hako_mem::PAGE_SIZE);
-        let mut slots = Slots::default();
-        slots.follow(&vm, &memory)?;
-        let cpu = vm.create_vcpu(0).map_err(host("KVM_CREATE_VCPU"))?;
-        let mut sregs = cpu.get_sregs().map_err(host("KVM_GET_SREGS"))?;
-        (sregs.cs.base, sregs.cs.selector) = (0, 0);
-        cpu.set_sregs(&sregs).map_err(host("KVM_SET_SREGS"))?;
-        Ok(Scratch { cpu, _slots: slots, memory })
-    }
-
-    fn start(&mut self, code: &[u8]) -> Result<(), EngineError> {
-        self.memory.write(Gpa(0), code).map_err(|e| EngineError::Host {
-            what: "the probe's memory",
-            why: e.to_string(),
-            remedy: String::new(),
-        })?;
-        self.cpu.set_regs(&kvm_regs { rflags: 2, ..Default::default() }).map_err(host("KVM_SET_REGS"))
-    }
-
-    /// KVM_RUN until an exit of this kind; signals are ignored.
-    fn run(&mut self, expected: u32) -> Result<Duration, EngineError> {
-        let begin = Instant::now();
-        loop {
-            match self.cpu.run() {
-                Ok(_) => {}
-                Err(errno) if errno.errno() == libc::EINTR => continue,
-                Err(errno) => return Err(host("KVM_RUN")(errno)),
-            }
-            let reason = self.cpu.get_kvm_run().exit_reason;
-            if reason == expected {
-                return Ok(begin.elapsed());
-            }
-            return Err(EngineError::Host {
-                what: "a trial run",
-                why: format!("KVM came back with exit {reason} instead of {expected}"),
-                remedy: "this KVM cannot even run a loop; use `--engine soft`".to_owned(),
-            });
-        }
-    }
-
-    fn speed(&mut self) -> Result<Speed, EngineError> {
-        const KNOCKS: u32 = 6;
-        self.start(&KNOCK)?;
-        self.run(KVM_EXIT_IO)?;
-        let begin = Instant::now();
-        for _ in 0..KNOCKS {
-            self.run(KVM_EXIT_IO)?;
-        }
-        let exit = begin.elapsed() / KNOCKS;
-        // A first short loop tells whether the longer one, which is exact on fast hardware, is affordable.
-        let mut per_instruction = f64::MAX;
-        for n in [64, 16_384] {
-            self.start(&spin(n))?;
-            let time = self.run(KVM_EXIT_HLT)?.saturating_sub(exit);
-            per_instruction = time.as_nanos() as f64 / f64::from(n);
-            if per_instruction > 50.0 {
-                break;
-            }
-        }
-        Ok(Speed { ring0_ns_per_instruction: per_instruction, exit_ns: exit.as_nanos() as f64 })
+/// A KVM that does not do what every KVM does.
+pub(crate) fn strange(why: String) -> EngineError {
+    EngineError::Host {
+        what: "a trial run on KVM",
+        why,
+        remedy: "this KVM cannot run even a few instructions; use `--engine soft`".to_owned(),
     }
 }

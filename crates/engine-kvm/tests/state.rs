@@ -218,3 +218,23 @@ fn the_tsc_goes_on_from_where_it_was_set() {
     }
     assert!((1 << 50..1 << 51).contains(&later), "{later:#x}");
 }
+
+#[test]
+fn measuring_leaves_the_cpu_and_the_memory_as_they_were() {
+    if !kvm() {
+        return;
+    }
+    for irqchip in [false, true] {
+        let mut guest = Guest::with(VmConfig { irqchip, ..VmConfig::default() }, &[7; 64]);
+        let speed = guest.vcpu.measure(&guest.bus.memory).unwrap();
+        assert!(speed.ring0_ns_per_instruction > 0.0 && speed.exit_ns > 0.0);
+        let mut bytes = [0; 64];
+        guest.bus.memory.read(hako_mem::Gpa(0), &mut bytes).unwrap();
+        assert_eq!(bytes, [7; 64]);
+        assert_same(guest.state(), &CpuState::reset());
+        guest.bus.memory.write(hako_mem::Gpa(0), &[0xfa, 0xf4]).unwrap();
+        guest.vcpu.set_state(&common::real_mode()).unwrap();
+        guest.halt();
+        assert_eq!(guest.state().rip, 2);
+    }
+}
