@@ -19,6 +19,7 @@ pub mod block;
 pub mod debugcon;
 pub mod debugexit;
 pub mod dma8237;
+pub mod fdc;
 pub mod fw_cfg;
 pub mod i8042;
 pub mod ide;

@@ -12,7 +12,7 @@ mod drive;
 mod geometry;
 mod identify;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod tests_atapi;
 

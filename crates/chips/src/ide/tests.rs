@@ -11,14 +11,14 @@ use crate::BlockError;
 use crate::block::SECTOR;
 
 /// A disk in memory whose sector n begins with n, and which fails at one sector.
-pub(super) struct Disk {
-    pub(super) bytes: Vec<u8>,
-    pub(super) read_only: bool,
-    pub(super) bad: Option<u64>,
+pub(crate) struct Disk {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) read_only: bool,
+    pub(crate) bad: Option<u64>,
 }
 
 impl Disk {
-    pub(super) fn new(sectors: u64) -> Disk {
+    pub(crate) fn new(sectors: u64) -> Disk {
         let mut bytes = alloc::vec![0; sectors as usize * SECTOR];
         for (n, sector) in bytes.chunks_mut(SECTOR).enumerate() {
             sector[..8].copy_from_slice(&(n as u64).to_le_bytes());
