@@ -28,6 +28,7 @@ const DEAD: u64 = !0;
 
 /// One block.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 pub(crate) struct Block {
     /// Slab offset of the first byte << 8 | code size.
     pub key: u64,

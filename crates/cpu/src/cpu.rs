@@ -10,7 +10,7 @@ use crate::attn::Attn;
 use crate::code::{Arena, Blocks};
 use crate::fault::{Fault, FaultLog};
 use crate::flags::{ARITH, Flags};
-use crate::op::ADDRESS_MASK;
+use crate::op::{ADDRESS_MASK, Place};
 use crate::segfast::SegFast;
 use crate::sysregs::SysRegs;
 use crate::tlb::{self, Tlbs};
@@ -71,15 +71,6 @@ pub struct Counters {
     pub events: u64,
 }
 
-/// Where execution is inside the running block, for exact counts and faults.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Place {
-    /// Offset of the current instruction from the block's first byte.
-    pub off: u16,
-    /// Instructions of the block completed before it.
-    pub idx: u16,
-}
-
 /// One software CPU.
 pub struct Cpu {
     /// General-purpose registers, then [`crate::op::ZERO`], [`crate::op::BLOCK_RIP`], and unused ones that keep
@@ -107,6 +98,8 @@ pub struct Cpu {
     pub(crate) stack_mask: u64,
     /// Mask of RIP.
     pub(crate) ip_mask: u64,
+    /// One past the last offset that may be fetched; 2^64 - 1 in 64-bit mode.
+    pub(crate) code_end: u64,
     /// Default operand and address size of code: 0 = 16, 1 = 32, 2 = 64 bits.
     pub(crate) code_size: u8,
     pub(crate) cpl: u8,
@@ -163,6 +156,7 @@ impl Cpu {
             key: 0,
             stack_mask: 0xffff,
             ip_mask: 0xffff,
+            code_end: 0,
             code_size: 0,
             cpl: 0,
             tlb: Tlbs::new(),
@@ -309,6 +303,10 @@ impl Cpu {
         self.code_size =
             if self.long() && cs.contains(SegAttr::L) { 2 } else { u8::from(cs.contains(SegAttr::DB)) };
         self.ip_mask = if self.code_size == 2 { !0 } else { 0xffff_ffff };
+        self.code_end = match self.code_size {
+            2 => u64::MAX,
+            _ => u64::from(self.seg[SegReg::Cs as usize].limit) + 1,
+        };
         let ss = self.seg[SegReg::Ss as usize].attr;
         self.stack_mask = match (self.long64(), ss.contains(SegAttr::DB)) {
             (true, _) => !0,

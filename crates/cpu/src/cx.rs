@@ -84,7 +84,7 @@ impl Cx<'_> {
     /// RIP of the instruction after `op`.
     #[inline(always)]
     pub fn next_rip(&self, op: &Op) -> u64 {
-        let past = u64::from(op.off) + u64::from(op.len);
+        let past = u64::from(op.at.off) + u64::from(op.len);
         self.cpu.r[crate::op::BLOCK_RIP as usize].wrapping_add(past) & self.cpu.ip_mask
     }
 

@@ -22,6 +22,15 @@ pub(crate) const REPNE: u8 = 4;
 /// [`Op::pfx`]: the operand given by ModRM r/m lies in memory.
 pub(crate) const MEM: u8 = 8;
 
+/// Where in its block an instruction is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    /// Offset of its first byte from the block's first byte.
+    pub off: u16,
+    /// How many instructions of the block stand before it.
+    pub idx: u16,
+}
+
 /// A decoded instruction: 32 bytes, handler and operands.
 #[derive(Clone, Copy)]
 pub(crate) struct Op {
@@ -31,18 +40,14 @@ pub(crate) struct Op {
     pub disp: i64,
     /// Immediate, sign-extended to 32 bits; the offset of a far pointer or the displacement of a branch.
     pub imm: i32,
-    /// Offset of the first byte from the block's first byte.
-    pub off: u16,
-    /// Position in the block.
-    pub idx: u8,
+    /// Where in its block it is.
+    pub at: Place,
     /// Length in bytes.
     pub len: u8,
     /// Base register of the memory operand, or the register that ModRM r/m names.
     pub base: u8,
-    /// Index register of the memory operand.
+    /// Index register of the memory operand; in bits 7:6 log2 of its factor.
     pub index: u8,
-    /// log2 of the index's factor.
-    pub scale: u8,
     /// Segment of the memory operand, prefixes applied.
     pub seg: u8,
     /// Register that ModRM reg (or the opcode) names; a condition code for Jcc, SETcc, CMOVcc.

@@ -67,7 +67,7 @@ impl Cx<'_> {
     pub fn ea(&self, op: &Op) -> u64 {
         let r = &self.cpu.r;
         let sum = r[usize::from(op.base & 31)]
-            .wrapping_add(r[usize::from(op.index & 31)] << (op.scale & 3))
+            .wrapping_add(r[usize::from(op.index & 31)] << (op.index >> 6))
             .wrapping_add(op.disp as u64);
         sum & ADDRESS_MASK[usize::from(op.asize & 3)]
     }

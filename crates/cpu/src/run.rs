@@ -9,10 +9,10 @@ use hako_x86::{Activity, Shadow};
 use crate::access::{Phys, canonical};
 use crate::attn::Attn;
 use crate::code::{Arena, MAX_BLOCK, key};
-use crate::cpu::{Cpu, Place, Stop, StopKind};
+use crate::cpu::{Cpu, Stop, StopKind};
 use crate::cx::{Cx, Trap};
 use crate::decode::{self, MAX_LEN};
-use crate::op::{BLOCK_RIP, Op};
+use crate::op::{BLOCK_RIP, Op, Place};
 use crate::paging::Access;
 use crate::why::Why;
 use crate::{debug, interrupt};
@@ -58,85 +58,91 @@ impl Cpu {
 
 impl Cx<'_> {
     fn execute(&mut self, arena: &mut Arena, single: bool) -> Stop {
-        // The block that ran last, and RIP of the instruction that ran last.
-        let mut last = NO_BLOCK;
+        // RIP of the instruction that ran last.
         let mut last_rip = self.cpu.rip;
         let mut faults = 0;
         loop {
-            let mut limit = self.cpu.until.saturating_sub(self.cpu.count);
-            if !self.cpu.attn.is_empty() {
-                if let Some(kind) = self.look_around(arena) {
-                    let rip = if kind == StopKind::Deadline { self.cpu.rip } else { last_rip };
-                    return Stop { kind, rip };
-                }
-                last = NO_BLOCK;
-                if limit != 0 && self.cpu.events.shadow != Shadow::None {
-                    limit = 1;
-                }
+            if !self.cpu.attn.is_empty()
+                && let Some(kind) = self.look_around(arena)
+            {
+                let rip = if kind == StopKind::Deadline { self.cpu.rip } else { last_rip };
+                return Stop { kind, rip };
             }
-            if limit == 0 {
+            if self.cpu.count >= self.cpu.until {
                 return Stop { kind: StopKind::Deadline, rip: self.cpu.rip };
             }
-            if self.cpu.careful {
-                match self.careful(&mut limit) {
-                    Ok(None) => {}
-                    Ok(Some(kind)) => return Stop { kind, rip: self.cpu.rip },
-                    Err(Trap) => {
-                        self.deliver(&mut faults);
-                        continue;
-                    }
+            let done = if self.cpu.careful {
+                match debug::before(self) {
+                    Ok(None) => self.one(arena),
+                    Ok(Some(hit)) => return Stop { kind: StopKind::Debug(hit), rip: self.cpu.rip },
+                    Err(Trap) => Err(Trap),
                 }
-            }
-            let shadow = core::mem::take(&mut self.cpu.events.shadow);
-            self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
-            let next = self.next_block(arena, last);
-            let done = match next {
-                Ok(Next::Block(id)) => {
-                    last = id;
-                    self.run_block(arena, id, limit)
-                }
-                Ok(Next::Single(op)) => {
-                    last = NO_BLOCK;
-                    self.run_ops(core::slice::from_ref(&op), 1, u64::from(op.len))
-                }
-                Err(Trap) => Err(Trap),
+            } else if self.cpu.events.shadow != Shadow::None {
+                self.one(arena)
+            } else {
+                self.chain(arena)
             };
             last_rip = self.rip();
-            self.cpu.at = Place::default();
-            self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
-            if shadow != Shadow::None {
-                self.cpu.attn |= Attn::EVENT;
-            }
-            match done {
-                Ok(()) => faults = 0,
-                Err(Trap) => {
-                    last = NO_BLOCK;
-                    self.deliver(&mut faults);
-                    if single {
-                        return Stop { kind: self.after_step(), rip: last_rip };
-                    }
-                    continue;
-                }
-            }
-            if self.cpu.careful {
-                match debug::after(self) {
-                    Ok(None) => {}
+            let done = match done {
+                Ok(()) if self.cpu.careful => match debug::after(self) {
+                    Ok(None) => Ok(()),
                     Ok(Some(hit)) => return Stop { kind: StopKind::Debug(hit), rip: last_rip },
-                    Err(Trap) => self.deliver(&mut faults),
-                }
+                    Err(Trap) => Err(Trap),
+                },
+                done => done,
+            };
+            if done.is_ok() {
+                faults = 0;
+                continue;
+            }
+            self.deliver(&mut faults);
+            if single {
+                let shutdown = self.cpu.activity == Activity::Shutdown;
+                let kind = if shutdown { StopKind::TripleFault } else { StopKind::Deadline };
+                return Stop { kind, rip: last_rip };
             }
         }
     }
 
-    /// Why a step ends after an exception was delivered.
-    fn after_step(&self) -> StopKind {
-        if self.cpu.activity == Activity::Shutdown { StopKind::TripleFault } else { StopKind::Deadline }
+    /// Runs one instruction. The shadow that held events off ends with it, unless it casts a new one.
+    fn one(&mut self, arena: &mut Arena) -> Result<(), Trap> {
+        let shadow = core::mem::take(&mut self.cpu.events.shadow);
+        let until = core::mem::replace(&mut self.cpu.until, self.cpu.count.wrapping_add(1));
+        self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
+        let done = match self.next_block_slow(arena, NO_BLOCK) {
+            Ok(Next::Block(id)) => self.run_block(arena, id),
+            Ok(Next::Single(op)) => self.run_ops(core::slice::from_ref(&op), u64::from(op.len)),
+            Err(Trap) => Err(Trap),
+        };
+        self.cpu.until = until;
+        if shadow != Shadow::None {
+            self.cpu.attn |= Attn::EVENT;
+        }
+        done
     }
 
-    /// Before an instruction in careful mode: breakpoints; one instruction at a time.
-    fn careful(&mut self, limit: &mut u64) -> Result<Option<StopKind>, Trap> {
-        *limit = 1;
-        Ok(debug::before(self)?.map(StopKind::Debug))
+    /// Runs blocks until something wants attention, the count is reached, or an instruction faults.
+    #[inline(never)]
+    fn chain(&mut self, arena: &mut Arena) -> Result<(), Trap> {
+        let mut last = NO_BLOCK;
+        loop {
+            self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
+            let id = match self.next_block(last) {
+                Some(id) => id,
+                None => match self.next_block_slow(arena, last)? {
+                    Next::Block(id) => id,
+                    Next::Single(op) => {
+                        self.run_ops(core::slice::from_ref(&op), u64::from(op.len))?;
+                        return Ok(());
+                    }
+                },
+            };
+            self.run_block(arena, id)?;
+            if !self.cpu.attn.is_empty() || self.cpu.count >= self.cpu.until {
+                return Ok(());
+            }
+            last = id;
+        }
     }
 
     /// Delivers the exception raised at `cpu.rip`.
@@ -156,6 +162,7 @@ impl Cx<'_> {
     }
 
     /// At an instruction boundary: everything that was reported since the last.
+    #[inline(never)]
     fn look_around(&mut self, arena: &mut Arena) -> Option<StopKind> {
         self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
         self.cpu.at = Place::default();
@@ -205,6 +212,7 @@ impl Cx<'_> {
     }
 
     /// Takes over the memory map of the moment.
+    #[inline(never)]
     fn take_map(&mut self, arena: &mut Arena) {
         let new = self.bus.memory();
         let known = self.cpu.memory.as_ref();
@@ -228,41 +236,26 @@ impl Cx<'_> {
 
     // ---- finding and decoding ----
 
-    /// The block at `cpu.rip`.
+    /// The cached block at `cpu.rip`, if the fetch TLB and the cache know it.
     #[inline(always)]
-    fn next_block(&mut self, arena: &mut Arena, last: u32) -> Result<Next, Trap> {
-        let lin = self.code_linear();
-        let table = &self.cpu.tlb.exec;
+    fn next_block(&mut self, last: u32) -> Option<u32> {
+        let cpu = &mut *self.cpu;
+        let lin = cpu.fast[1].base.wrapping_add(cpu.rip) & cpu.ip_mask;
+        let table = &cpu.tlb.exec;
         let e = table.entry(lin);
-        let user = self.cpu.key & crate::tlb::USER;
-        if e.tag == lin & !PAGE_MASK | table.generation() | user {
-            let off = lin.wrapping_add(e.addend);
-            let key = key(off, self.cpu.code_size);
-            if let Some(id) = self.cpu.blocks.find(last, key)
-                && let Some(b) = self.cpu.blocks.get(id)
-                && self.in_code_limit(u64::from(b.bytes))
-            {
-                return Ok(Next::Block(id));
-            }
+        if e.tag != lin & !PAGE_MASK | table.generation() | cpu.key & crate::tlb::USER {
+            return None;
         }
-        self.next_block_slow(arena, last, lin)
+        let key = key(lin.wrapping_add(e.addend), cpu.code_size);
+        let id = cpu.blocks.find(last, key)?;
+        let bytes = u64::from(cpu.blocks.get(id)?.bytes);
+        (cpu.rip.wrapping_add(bytes) <= cpu.code_end).then_some(id)
     }
 
-    /// The linear address of `cpu.rip`.
-    #[inline(always)]
-    fn code_linear(&self) -> u64 {
-        let lin = self.cpu.fast[1].base.wrapping_add(self.cpu.rip);
-        if self.cpu.code_size == 2 { lin } else { lin & 0xffff_ffff }
-    }
-
-    /// Whether `n` bytes from `cpu.rip` lie within CS.
-    #[inline(always)]
-    fn in_code_limit(&self, n: u64) -> bool {
-        self.cpu.code_size == 2 || self.cpu.rip + n <= u64::from(self.cpu.seg[1].limit) + 1
-    }
-
+    /// The block at `cpu.rip`, decoded if need be.
     #[inline(never)]
-    fn next_block_slow(&mut self, arena: &mut Arena, last: u32, lin: u64) -> Result<Next, Trap> {
+    fn next_block_slow(&mut self, arena: &mut Arena, last: u32) -> Result<Next, Trap> {
+        let lin = self.cpu.fast[1].base.wrapping_add(self.cpu.rip) & self.cpu.ip_mask;
         let here = self.code_bytes_left(lin)?;
         let user = self.cpu.cpl == 3;
         let phys = self.translate(lin, Access::Execute, user)?;
@@ -270,7 +263,6 @@ impl Cx<'_> {
             return Ok(Next::Single(self.decode_single(lin)?));
         };
         let key = key(off, self.cpu.code_size);
-        let page_left = PAGE_SIZE - (lin & PAGE_MASK);
         if let Some(id) = self.cpu.blocks.find(last, key) {
             let bytes = self.cpu.blocks.get(id).map_or(0, |b| u64::from(b.bytes));
             if bytes <= here {
@@ -280,11 +272,11 @@ impl Cx<'_> {
         }
         let mut last = last;
         if self.cpu.blocks.full(arena.len()) {
-            let slab = Arc::clone(&self.slab);
-            self.cpu.blocks.clear(Some(&slab));
+            self.cpu.blocks.clear(Some(&self.slab));
             arena.clear();
             last = NO_BLOCK;
         }
+        let page_left = PAGE_SIZE - (lin & PAGE_MASK);
         let first = arena.len();
         let bytes = decode_block(&self.slab, arena, off, page_left.min(here), self.cpu.code_size);
         let len = arena.len() - first;
@@ -292,8 +284,7 @@ impl Cx<'_> {
             // The first instruction leaves the page or the segment.
             return Ok(Next::Single(self.decode_single(lin)?));
         }
-        let slab = Arc::clone(&self.slab);
-        let (id, fresh) = self.cpu.blocks.insert(&slab, last, key, first as u32, len as u16, bytes);
+        let (id, fresh) = self.cpu.blocks.insert(&self.slab, last, key, first as u32, len as u16, bytes);
         if fresh {
             self.cpu.tlb.write.mark_code(off);
         }
@@ -347,32 +338,33 @@ impl Cx<'_> {
     // ---- executing ----
 
     #[inline(always)]
-    fn run_block(&mut self, arena: &Arena, id: u32, limit: u64) -> Result<(), Trap> {
+    fn run_block(&mut self, arena: &Arena, id: u32) -> Result<(), Trap> {
         let Some(b) = self.cpu.blocks.get(id) else { return Ok(()) };
         let (first, len, bytes) = (b.first as usize, usize::from(b.len), u64::from(b.bytes));
         let Some(ops) = arena.get(first..first + len) else { return Ok(()) };
-        self.run_ops(ops, limit, bytes)
+        self.run_ops(ops, bytes)
     }
 
-    /// Runs at most `limit` of a block's instructions; the block has `bytes` bytes.
+    /// Runs a block's instructions, or as many as are left until the count asked for; the block has `bytes` bytes.
+    /// RIP, count and place are right afterwards, also when an instruction faults.
     #[inline(always)]
-    fn run_ops(&mut self, ops: &[Op], limit: u64, bytes: u64) -> Result<(), Trap> {
-        let start = self.cpu.rip;
-        self.cpu.rip = start.wrapping_add(bytes) & self.cpu.ip_mask;
-        let take = (limit as usize).min(ops.len());
+    fn run_ops(&mut self, ops: &[Op], bytes: u64) -> Result<(), Trap> {
+        let cpu = &mut *self.cpu;
+        let start = cpu.rip;
+        cpu.rip = start.wrapping_add(bytes) & cpu.ip_mask;
+        let left = cpu.until.wrapping_sub(cpu.count);
+        let take = if left < ops.len() as u64 { left as usize } else { ops.len() };
         for op in &ops[..take] {
-            self.cpu.at = Place { off: op.off, idx: u16::from(op.idx) };
+            self.cpu.at = op.at;
             if (op.run)(self, op).is_err() {
-                self.cpu.rip = start.wrapping_add(u64::from(op.off)) & self.cpu.ip_mask;
-                self.cpu.count = self.cpu.count.wrapping_add(u64::from(op.idx));
-                return Err(Trap);
+                return self.faulted_at(op, start);
             }
             if !self.cpu.attn.is_empty() {
                 return self.left_at(ops, op, start);
             }
         }
         if take < ops.len()
-            && let Some(op) = ops.get(take - 1)
+            && let Some(op) = ops.get(take.wrapping_sub(1))
         {
             return self.left_at(ops, op, start);
         }
@@ -380,12 +372,20 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// `op` faulted.
+    #[inline(never)]
+    fn faulted_at(&mut self, op: &Op, start: u64) -> Result<(), Trap> {
+        self.cpu.rip = start.wrapping_add(u64::from(op.at.off)) & self.cpu.ip_mask;
+        self.cpu.count = self.cpu.count.wrapping_add(u64::from(op.at.idx));
+        Err(Trap)
+    }
+
     /// The block was left after `op`, which need not be its last instruction.
     #[inline(never)]
     fn left_at(&mut self, ops: &[Op], op: &Op, start: u64) -> Result<(), Trap> {
-        let done = usize::from(op.idx) + 1;
+        let done = usize::from(op.at.idx) + 1;
         if done < ops.len() {
-            let past = u64::from(op.off) + u64::from(op.len);
+            let past = u64::from(op.at.off) + u64::from(op.len);
             self.cpu.rip = start.wrapping_add(past) & self.cpu.ip_mask;
         }
         self.cpu.count = self.cpu.count.wrapping_add(done as u64);
@@ -411,7 +411,7 @@ fn decode_block(slab: &Slab, arena: &mut Arena, off: u64, left: u64, mode: u8) -
             have = window;
         }
         let Ok(mut d) = decode::decode(&buf[at..have], mode, at as u16) else { break };
-        d.op.idx = idx as u8;
+        d.op.at.idx = idx as u16;
         at += usize::from(d.op.len);
         let ends = d.ends;
         arena.push(d.op);

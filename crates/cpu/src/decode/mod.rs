@@ -8,7 +8,7 @@ mod table2;
 #[cfg(test)]
 mod tests;
 
-use crate::op::{BLOCK_RIP, HIGH, Handler, LOCK, MEM, Op, REP, REPNE, ZERO};
+use crate::op::{BLOCK_RIP, HIGH, Handler, LOCK, MEM, Op, Place, REP, REPNE, ZERO};
 use crate::ops::misc;
 use entry::{Args, BYTE_RM, ENDS, Entry, LOCKABLE, MEM_ONLY, NO64, ONLY64, REG_ONLY, Size};
 
@@ -218,12 +218,10 @@ fn operands(
         run: misc::ud,
         disp: 0,
         imm: i32::from(entry.extra),
-        off,
-        idx: 0,
+        at: Place { off, idx: 0 },
         len: 0,
         base: ZERO,
         index: ZERO,
-        scale: 0,
         seg: p.seg.unwrap_or(DS),
         reg: 0,
         asize: p.asize,
@@ -363,9 +361,8 @@ fn rm(b: &mut Bytes<'_>, p: &Prefixes, op: &mut Op, modrm: u8, always_reg: bool)
     let mut relative = false;
     if field == 4 {
         let sib = b.u8()?;
-        op.scale = sib >> 6;
         let index = sib >> 3 & 7 | p.rex_bit(1);
-        op.index = if index == 4 { ZERO } else { index };
+        op.index = if index == 4 { ZERO } else { index | sib & 0xc0 };
         op.base = sib & 7 | p.rex_bit(0);
         if sib & 7 == 5 && md == 0 {
             op.base = ZERO;
