@@ -1,25 +1,248 @@
-//! RDMSR, WRMSR, RDTSC, RDTSCP, RDPMC.
+//! RDMSR, WRMSR, RDTSC, RDTSCP, RDPMC and the MSRs that the CPU owns (SDM Vol. 4, table 2-2). All others are the
+//! bus's; an MSR that nobody knows is #GP.
 
-use crate::Why;
-use crate::cx::{Cx, Step};
+use hako_x86::{Cr0, Cr4, Efer, SegReg, msr};
+
+use crate::Cpu;
+use crate::access::canonical;
+use crate::cx::{Cx, Step, Trap};
+use crate::mtrr;
 use crate::op::Op;
+use crate::sysregs::SysRegs;
+use crate::why::Why;
 
+/// IA32_ARCH_CAPABILITIES: an interpreter speculates nothing, so it has none of the known leaks (RDCL_NO,
+/// SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, GDS_NO, RFDS_NO).
+const ARCH_CAPABILITIES: u64 =
+    1 << 0 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 7 << 13 | 1 << 20 | 1 << 26 | 1 << 27;
+/// IA32_BIOS_SIGN_ID: microcode revision 1.
+const MICROCODE: u64 = 1 << 32;
+/// IA32_MISC_ENABLE: fast strings; no branch trace, no precise event sampling.
+pub(crate) const MISC_ENABLE_RESET: u64 = 1 << 12 | 1 << 11 | 1;
+/// The bits of it that can be written.
+const MISC_ENABLE_WRITABLE: u64 = 1;
+/// Bits of it that are read-only: what is written there is ignored.
+const MISC_ENABLE_FIXED: u64 = 1 << 12 | 1 << 11 | 1 << 7;
+/// IA32_PAT after reset: WB, WT, UC-, UC twice.
+pub(crate) const PAT_RESET: u64 = 0x0007_0406_0007_0406;
+const EFER_WRITABLE: u64 = Efer::SCE.bits() | Efer::LME.bits() | Efer::NXE.bits();
+
+/// What a write comes to.
+enum Written {
+    Done,
+    /// A reserved bit, type or address.
+    Refused(Why),
+    /// Not the CPU's own.
+    NotOwned,
+}
+
+fn when(valid: bool, why: Why) -> Result<(), Why> {
+    if valid { Ok(()) } else { Err(why) }
+}
+
+/// What an MSR takes.
+pub(crate) type Check = fn(u64) -> Result<(), Why>;
+
+impl SysRegs {
+    /// A plain MSR, one that only keeps its value, and the check of what it takes.
+    pub fn plain(&mut self, index: u32) -> Option<(&mut u64, Check)> {
+        fn any(_: u64) -> Result<(), Why> {
+            Ok(())
+        }
+        fn address(v: u64) -> Result<(), Why> {
+            when(canonical(v), Why::MsrNotCanonical)
+        }
+        fn low32(v: u64) -> Result<(), Why> {
+            when(v >> 32 == 0, Why::MsrReservedBit)
+        }
+        fn pat(v: u64) -> Result<(), Why> {
+            let known = |t: u8| matches!(t, 0 | 1 | 4..=7);
+            when(v.to_le_bytes().into_iter().all(known), Why::MsrReservedBit)
+        }
+        let s = self;
+        Some(match index {
+            msr::STAR => (&mut s.star, any as Check),
+            msr::LSTAR => (&mut s.lstar, address),
+            msr::CSTAR => (&mut s.cstar, address),
+            msr::FMASK => (&mut s.fmask, low32),
+            msr::KERNEL_GS_BASE => (&mut s.kernel_gs_base, address),
+            msr::SYSENTER_CS => (&mut s.sysenter_cs, low32),
+            msr::SYSENTER_ESP => (&mut s.sysenter_esp, address),
+            msr::SYSENTER_EIP => (&mut s.sysenter_eip, address),
+            msr::TSC_AUX => (&mut s.tsc_aux, low32),
+            msr::PAT => (&mut s.pat, pat),
+            msr::TSC_ADJUST => (&mut s.tsc_offset, any),
+            _ => return None,
+        })
+    }
+}
+
+impl Cpu {
+    /// An MSR that needs neither bus nor side effects.
+    fn read_own_msr(&mut self, index: u32) -> Option<u64> {
+        if let Some((r, _)) = self.sys.plain(index) {
+            return Some(*r);
+        }
+        Some(match index {
+            msr::EFER => self.efer,
+            msr::FS_BASE => self.seg[SegReg::Fs as usize].base,
+            msr::GS_BASE => self.seg[SegReg::Gs as usize].base,
+            msr::MISC_ENABLE => self.sys.misc_enable,
+            msr::ARCH_CAPABILITIES => ARCH_CAPABILITIES,
+            msr::BIOS_SIGN_ID => MICROCODE,
+            msr::MTRR_CAP => mtrr::CAP,
+            // No machine-check bank, no platform, no branch records.
+            msr::PLATFORM_ID | msr::MCG_CAP | msr::MCG_STATUS | msr::DEBUGCTL => 0,
+            _ => return self.sys.mtrrs.read(index),
+        })
+    }
+
+    fn write_own_msr(&mut self, index: u32, value: u64) -> Written {
+        if let Some((r, check)) = self.sys.plain(index) {
+            return match check(value) {
+                Ok(()) => {
+                    *r = value;
+                    Written::Done
+                }
+                Err(why) => Written::Refused(why),
+            };
+        }
+        let result = match index {
+            msr::EFER => self.write_efer(value),
+            msr::FS_BASE => self.write_base(SegReg::Fs, value),
+            msr::GS_BASE => self.write_base(SegReg::Gs, value),
+            msr::MISC_ENABLE => {
+                let known = MISC_ENABLE_WRITABLE | MISC_ENABLE_FIXED;
+                let keep = self.sys.misc_enable & MISC_ENABLE_FIXED;
+                when(value & !known == 0, Why::MsrReservedBit)
+                    .map(|()| self.sys.misc_enable = value & MISC_ENABLE_WRITABLE | keep)
+            }
+            // Written before CPUID to read the microcode's revision.
+            msr::BIOS_SIGN_ID => Ok(()),
+            msr::MCG_STATUS | msr::DEBUGCTL => when(value == 0, Why::MsrReservedBit),
+            msr::PLATFORM_ID | msr::MCG_CAP | msr::MTRR_CAP | msr::ARCH_CAPABILITIES => Err(Why::MsrReadOnly),
+            _ => match self.sys.mtrrs.write(index, value) {
+                Some(valid) => when(valid, Why::MsrReservedBit),
+                None => return Written::NotOwned,
+            },
+        };
+        match result {
+            Ok(()) => Written::Done,
+            Err(why) => Written::Refused(why),
+        }
+    }
+
+    fn write_base(&mut self, reg: SegReg, value: u64) -> Result<(), Why> {
+        when(canonical(value), Why::MsrNotCanonical)?;
+        self.seg[reg as usize].base = value;
+        self.update_mode();
+        Ok(())
+    }
+
+    /// LMA is read-only: what is written there is ignored.
+    fn write_efer(&mut self, value: u64) -> Result<(), Why> {
+        when(value & !(EFER_WRITABLE | Efer::LMA.bits()) == 0, Why::MsrReservedBit)?;
+        let changed = (value ^ self.efer) & EFER_WRITABLE;
+        when(changed & Efer::LME.bits() == 0 || !self.cr0_has(Cr0::PG), Why::LmeWhilePaging)?;
+        self.efer = value & EFER_WRITABLE | self.efer & Efer::LMA.bits();
+        if changed & Efer::NXE.bits() != 0 {
+            self.flush_tlb();
+        }
+        Ok(())
+    }
+}
+
+impl Cx<'_> {
+    /// The time-stamp counter.
+    fn tsc(&mut self) -> u64 {
+        let at = self.at();
+        self.bus.tsc(at).wrapping_add(self.cpu.sys.tsc_offset)
+    }
+
+    fn put_edx_eax(&mut self, value: u64) {
+        self.set_reg(0, value as u32);
+        self.set_reg(2, (value >> 32) as u32);
+    }
+
+    /// #GP(0) above level 0 while CR4.TSD is set.
+    fn may_read_tsc(&mut self) -> Step {
+        if self.cpu.cr4_has(Cr4::TSD) && self.cpu.cpl != 0 {
+            return Err(self.gp(0, Why::TimeStampDisabled));
+        }
+        Ok(())
+    }
+
+    fn read_msr(&mut self, index: u32) -> Result<u64, Trap> {
+        if index == msr::TSC {
+            return Ok(self.tsc());
+        }
+        if let Some(value) = self.cpu.read_own_msr(index) {
+            return Ok(value);
+        }
+        let at = self.at();
+        match self.bus.msr_read(at, index) {
+            Some(value) => Ok(value),
+            None => Err(self.gp(0, Why::UnknownMsr)),
+        }
+    }
+
+    fn write_msr(&mut self, index: u32, value: u64) -> Step {
+        let at = self.at();
+        if index == msr::TSC {
+            self.cpu.sys.tsc_offset = value.wrapping_sub(self.bus.tsc(at));
+            return Ok(());
+        }
+        match self.cpu.write_own_msr(index, value) {
+            Written::Done => return Ok(()),
+            Written::Refused(why) => return Err(self.gp(0, why)),
+            Written::NotOwned => {}
+        }
+        match self.bus.msr_write(at, index, value) {
+            Some(attention) => {
+                self.cpu.attend_bus(attention);
+                Ok(())
+            }
+            None => Err(self.gp(0, Why::UnknownMsr)),
+        }
+    }
+}
+
+/// RDMSR.
 pub(crate) fn rdmsr(cx: &mut Cx<'_>, _op: &Op) -> Step {
-    Err(cx.ud(Why::UndefinedOpcode))
+    cx.level_0()?;
+    let index = cx.reg(1);
+    let value = cx.read_msr(index)?;
+    cx.put_edx_eax(value);
+    Ok(())
 }
 
+/// WRMSR.
 pub(crate) fn wrmsr(cx: &mut Cx<'_>, _op: &Op) -> Step {
-    Err(cx.ud(Why::UndefinedOpcode))
+    cx.level_0()?;
+    let index = cx.reg(1);
+    let value = u64::from(cx.reg::<u32>(0)) | u64::from(cx.reg::<u32>(2)) << 32;
+    cx.write_msr(index, value)
 }
 
+/// RDTSC.
 pub(crate) fn rdtsc(cx: &mut Cx<'_>, _op: &Op) -> Step {
-    Err(cx.ud(Why::UndefinedOpcode))
+    cx.may_read_tsc()?;
+    let tsc = cx.tsc();
+    cx.put_edx_eax(tsc);
+    Ok(())
 }
 
-pub(crate) fn rdtscp(cx: &mut Cx<'_>, _op: &Op) -> Step {
-    Err(cx.ud(Why::UndefinedOpcode))
+/// RDTSCP.
+pub(crate) fn rdtscp(cx: &mut Cx<'_>, op: &Op) -> Step {
+    rdtsc(cx, op)?;
+    cx.set_reg(1, cx.cpu.sys.tsc_aux as u32);
+    Ok(())
 }
 
+/// RDPMC: there is no counter.
 pub(crate) fn rdpmc(cx: &mut Cx<'_>, _op: &Op) -> Step {
-    Err(cx.ud(Why::UndefinedOpcode))
+    if cx.cpu.cpl != 0 && !cx.cpu.cr4_has(Cr4::PCE) {
+        return Err(cx.gp(0, Why::PerformanceCountersDisabled));
+    }
+    Err(cx.gp(0, Why::NoSuchCounter))
 }

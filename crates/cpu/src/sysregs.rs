@@ -1,7 +1,13 @@
-//! Registers that only system instructions touch.
+//! Registers that only system instructions touch, and what lies between two instructions.
 
-/// Debug registers and the MSRs that the CPU owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+use alloc::vec::Vec;
+
+use hako_engine::Debug;
+
+use crate::mtrr::Mtrrs;
+
+/// Debug registers, the MSRs that the CPU owns, the debug exceptions in the making, and the host's debugging.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub(crate) struct SysRegs {
     /// DR0 to DR3.
     pub dr: [u64; 4],
@@ -37,4 +43,31 @@ pub(crate) struct SysRegs {
     pub tsc_aux: u64,
     /// What is added to the bus's time-stamp counter (IA32_TSC_ADJUST and writes to the TSC).
     pub tsc_offset: u64,
+    /// Memory type range registers.
+    pub mtrrs: Mtrrs,
+
+    /// Debug traps that wait for the next boundary, as bits of DR6.
+    pub pending_db: u64,
+    /// The instruction that runs started with TF set.
+    pub step: bool,
+    /// The instruction that runs started with RF set and is to clear it.
+    pub rf: bool,
+    /// RIP at its start.
+    pub step_rip: u64,
+    /// PDPTEs have to be read again from memory: the state was replaced.
+    pub pdptes_stale: bool,
+
+    /// The frequency of the time-stamp counter, 0 if not known.
+    pub tsc_hz: u64,
+    /// Breakpoints and stepping by the host.
+    pub host: Debug,
+    /// Where the host's breakpoint stopped the CPU, as count and RIP: it does not stop there twice.
+    pub host_stop: Option<(u64, u64)>,
+    /// The host's data breakpoint that the running instruction hit.
+    pub host_hit: Option<usize>,
+
+    /// Parts of the state that this CPU only carries: the XSAVE image, MSRs it does not know, the TSC as loaded.
+    pub xsave: Vec<u8>,
+    pub foreign_msrs: Vec<(u32, u64)>,
+    pub tsc: u64,
 }
