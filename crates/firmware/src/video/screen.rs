@@ -169,6 +169,13 @@ impl Screen {
         let height = bottom - window.top + 1;
         let by = if lines == 0 { height } else { u16::from(lines).min(height) };
         let width = right - window.left + 1;
+        if up && width == self.columns {
+            self.move_up(call, page, window.top, height - by, by);
+            for row in bottom + 1 - by..=bottom {
+                self.blank_row(call, page, 0, width, row, attribute);
+            }
+            return;
+        }
         for i in 0..height {
             let row = if up { window.top + i } else { bottom - i };
             let source = if up { row + by } else { row.wrapping_sub(by) };
@@ -178,6 +185,25 @@ impl Screen {
             } else {
                 self.blank_row(call, page, window.left, width, row, attribute);
             }
+        }
+    }
+
+    /// Moves whole rows up: they lie in memory one after the other, so that a screen moves in one piece or few.
+    fn move_up(&self, call: &mut Call<'_>, page: u8, to: u16, rows: u16, by: u16) {
+        let mut block = [0u8; 4096];
+        let (first, row_len) = match self.pixel(0, to * self.height) {
+            Some(at) => (at, u64::from(self.height) * PITCH),
+            None => (self.cell(page, 0, to), u64::from(self.columns) * 2),
+        };
+        let limit = self.memory.0 + if self.graphics { 64_000 } else { 0x8000 };
+        let (mut at, mut left) = (first.0, u64::from(rows) * row_len);
+        let distance = u64::from(by) * row_len;
+        while left > 0 && at + distance < limit {
+            let n = left.min(block.len() as u64).min(limit - at - distance);
+            let Some(part) = block.get_mut(..n as usize) else { break };
+            call.read(Gpa(at + distance), part);
+            call.write(Gpa(at), part);
+            (at, left) = (at + n, left - n);
         }
     }
 
