@@ -123,6 +123,14 @@ impl Board {
         }
     }
 
+    /// Whether COM1 takes a byte now.
+    pub fn serial_has_room(&self) -> bool {
+        match self {
+            Board::Bare(_) => false,
+            Board::Pc(b) => b.serial_has_room(),
+        }
+    }
+
     /// Everything as at power-on, but for the contents of memory, disks and the sinks. Nothing is allocated anew.
     pub fn reset(&mut self, now: Time) {
         match self {

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use hako_chips::Block;
+use hako_chips::fdc;
 use hako_chips::ide::{Channel, DriveKind, Media};
 use hako_firmware::Drive;
 
@@ -54,6 +55,11 @@ impl Disks {
         } else {
             [self.cdrom.as_mut().map(lend), self.hard.get_mut(2).map(lend)]
         }
+    }
+
+    /// The media in the floppy drives.
+    pub(super) fn floppies(&mut self) -> fdc::Media<'_> {
+        [self.floppy.as_mut().map(|d| &mut **d as &mut dyn Block), None]
     }
 
     /// The disk in a drive as the BIOS numbers them.

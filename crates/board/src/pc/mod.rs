@@ -3,6 +3,7 @@
 mod disks;
 mod display;
 mod firmware;
+mod floppy;
 mod keyboard;
 mod layout;
 mod pci;
@@ -18,6 +19,8 @@ use alloc::vec::Vec;
 use hako_chips::Wish;
 use hako_chips::acpi_pm::AcpiPm;
 use hako_chips::debugcon::Debugcon;
+use hako_chips::dma8237::Dma8237;
+use hako_chips::fdc::Fdc;
 use hako_chips::fw_cfg::FwCfg;
 use hako_chips::i8042::I8042;
 use hako_chips::ide::Channel;
@@ -80,11 +83,12 @@ pub struct Pc {
     reset_control: ResetControl,
     fw_cfg: FwCfg,
     ide: [Channel; 2],
+    fdc: Fdc,
+    dma: Dma8237,
     disks: Disks,
     boot: Vec<Drive>,
     memory_ranges: Vec<hako_firmware::MemoryRange>,
     port92: Port92,
-    post: Latch,
     apm: [Latch; 2],
     pm: AcpiPm,
     debugcon: Debugcon,
@@ -129,10 +133,11 @@ impl Pc {
             reset_control: ResetControl::new(),
             fw_cfg: FwCfg::new(),
             ide: disks.channels(),
+            fdc: Fdc::new(floppy::DRIVES),
+            dma: Dma8237::new(),
             disks,
             boot: config.boot,
             port92: Port92::new(),
-            post: Latch::new(),
             apm: Default::default(),
             pm: AcpiPm::new(false),
             debugcon: Debugcon::new(),
@@ -160,9 +165,11 @@ impl Pc {
         self.vga.reset();
         self.com1 = Serial::new();
         self.ide = self.disks.channels();
+        self.fdc = Fdc::new(floppy::DRIVES);
+        self.dma.reset();
         self.reset_control = ResetControl::new();
         self.fw_cfg.reset();
-        (self.port92, self.post, self.apm) = (Port92::new(), Latch::new(), Default::default());
+        (self.port92, self.apm) = (Port92::new(), Default::default());
         (self.pm, self.debugcon) = (AcpiPm::new(false), Debugcon::new());
         self.wish = None;
         self.output.clear();
@@ -274,6 +281,11 @@ impl Pc {
 
     pub(crate) fn take_wish(&mut self) -> Option<Wish> {
         self.wish.take()
+    }
+
+    /// Whether COM1 takes a byte now.
+    pub(crate) fn serial_has_room(&self) -> bool {
+        self.com1.can_receive()
     }
 
     /// A byte for COM1; `false` if it has no room for it now.

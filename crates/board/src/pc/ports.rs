@@ -2,21 +2,23 @@
 
 use super::routing::{Io, Range};
 use super::system as sys;
-use super::{Pc, disks, display, keyboard, pci, rtc};
+use super::{Pc, disks, display, floppy, keyboard, pci, rtc};
 
 /// Every port that answers. Sorted; no two overlap.
 pub(super) static TABLE: &[Range] = &[
+    Range::bytes(0x00, 0x0f, floppy::read_dma1, floppy::write_dma1),
     Range::bytes(0x20, 0x21, read_pic1, write_pic1),
     Range::bytes(0x40, 0x43, read_pit, write_pit).volatile(),
     Range::bytes(0x60, 0x60, keyboard::read, keyboard::write),
     Range::bytes(0x61, 0x61, read_port61, write_port61).volatile(),
     Range::bytes(0x64, 0x64, keyboard::read, keyboard::write),
     Range::bytes(0x70, 0x71, rtc::read, rtc::write).volatile(),
-    Range::bytes(0x80, 0x80, sys::read_post, sys::write_post),
+    Range::bytes(0x80, 0x8f, floppy::read_dma_page, floppy::write_dma_page),
     Range::bytes(0x92, 0x92, sys::read_port92, sys::write_port92),
     Range::bytes(0xa0, 0xa1, read_pic2, write_pic2),
     Range::bytes(0xb2, 0xb3, sys::read_apm, sys::write_apm),
     Range::bytes(0xb8, 0xb8, sys::read_trap, sys::write_trap),
+    Range::bytes(0xc0, 0xdf, floppy::read_dma2, floppy::write_dma2),
     Range::bytes(0xe9, 0xe9, sys::read_debugcon, sys::write_debugcon),
     Range::items(0x170, 0x170, disks::read_data, disks::write_data),
     Range::bytes(0x171, 0x177, disks::read_command_block, disks::write_command_block),
@@ -29,7 +31,9 @@ pub(super) static TABLE: &[Range] = &[
     Range::bytes(0x3bb, 0x3d9, display::read, display::write),
     Range::bytes(0x3da, 0x3da, display::read, display::write).volatile(),
     Range::bytes(0x3db, 0x3df, display::read, display::write),
+    Range::bytes(0x3f0, 0x3f5, floppy::read, floppy::write),
     Range::bytes(0x3f6, 0x3f6, disks::read_control, disks::write_control),
+    Range::bytes(0x3f7, 0x3f7, floppy::read, floppy::write),
     Range::bytes(0x3f8, 0x3ff, read_com1, write_com1),
     Range::bytes(0x402, 0x402, sys::read_debugcon, sys::write_debugcon),
     Range::bytes(0x4d0, 0x4d1, read_elcr, write_elcr),

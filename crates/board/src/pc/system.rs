@@ -36,14 +36,6 @@ pub(super) fn write_debugcon(pc: &mut Pc, _io: Io, value: u8) {
     pc.output.debugcon.extend(pc.debugcon.take_output());
 }
 
-pub(super) fn read_post(pc: &mut Pc, _io: Io) -> u8 {
-    pc.post.read()
-}
-
-pub(super) fn write_post(pc: &mut Pc, _io: Io, value: u8) {
-    pc.post.write(value);
-}
-
 pub(super) fn read_apm(pc: &mut Pc, io: Io) -> u8 {
     pc.apm.get(usize::from(io.reg)).map_or(0xff, |l| l.read())
 }
