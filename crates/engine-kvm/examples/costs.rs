@@ -138,13 +138,44 @@ fn starts() -> Outcome<()> {
     Ok(())
 }
 
+/// The same guest and as many exits with nothing around KVM_RUN.
+fn raw(n: u64) -> Outcome<Duration> {
+    let memory = memory(&[0xe6, 0x80, 0xeb, 0xfc])?;
+    let vm = kvm_ioctls::Kvm::new()?.create_vm()?;
+    let region = kvm_bindings::kvm_userspace_memory_region {
+        memory_size: memory.slab().len(),
+        userspace_addr: memory.slab().host_base().as_ptr() as u64,
+        ..Default::default()
+    };
+    // SAFETY: the slab is alive as long as `memory`, which is dropped after the VM's handles.
+    unsafe { vm.set_user_memory_region(region)? };
+    let mut vcpu = vm.create_vcpu(0)?;
+    let mut sregs = vcpu.get_sregs()?;
+    (sregs.cs.base, sregs.cs.selector) = (0, 0);
+    vcpu.set_sregs(&sregs)?;
+    vcpu.set_regs(&kvm_bindings::kvm_regs { rflags: 2, ..Default::default() })?;
+    timed(|| {
+        for _ in 0..n {
+            black_box(vcpu.run()?);
+        }
+        Ok(())
+    })
+}
+
 fn exits() -> Outcome<()> {
-    const N: u64 = 5000;
+    const N: u64 = 2000;
     // out 0x80,al; jmp -4: the bus ends it after N accesses.
     let mut guest = guest(VmConfig::default(), &[0xe6, 0x80, 0xeb, 0xfc], N)?;
     let per = |d: f64| d / N as f64;
-    let exit = median(7, || timed(|| Ok(guest.vcpu.run(&mut guest.bus, Deadline::Never)?)))?;
-    println!("exit           {:8.2} us", per(exit));
+    let exit = median(21, || timed(|| Ok(guest.vcpu.run(&mut guest.bus, Deadline::Never)?)))?;
+    let raw = median(21, || raw(N))?;
+    println!("exit           {:8.2} us, of which {:.2} us in bare KVM_RUN calls", per(exit), per(raw));
+    let in_vm = median(7, || {
+        let memory = memory(&[])?;
+        let mut vcpu = Vm::new(VmConfig::default(), &memory)?.vcpu(0)?;
+        timed(|| Ok(vcpu.measure(&memory)?))
+    })?;
+    println!("measure in VM  {in_vm:8.2} us");
     guest.bus.wish_every = 1;
     let vcpu = &mut guest.vcpu;
     let bus = &mut guest.bus;

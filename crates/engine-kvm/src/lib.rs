@@ -3,6 +3,18 @@
 //! [`Vm`] owns the guest-physical address space and, on request, the interrupt controllers and the timer inside the
 //! kernel; [`KvmVcpu`] executes. [`probe`] says whether this host can do it and how fast.
 //!
+//! In use: `Vm::new(config, &memory)`, `vm.vcpu(0)`, `vcpu.measure(&memory)` if the choice of engine is still open,
+//! `vcpu.set_state(..)`, then `run` until it says something. What the caller has to know beyond the trait:
+//! - *HLT.* Without `VmConfig::irqchip` it is an exit, and a halted CPU that is run again says `Halt` at once unless
+//!   the lines wake it. With it, `run` says `Halt` when the CPU has been found halted after 20 ms without an exit, and
+//!   says it again every 20 ms. [`KvmVcpu::interrupts_enabled`], [`IrqchipState::timer_is_heard`] and
+//!   [`LapicState::timer_runs`] tell whether anything can still wake it.
+//! - *Refused.* rip stands on the instruction. [`KvmVcpu::partial_state`] with [`Parts::CORE`] and back again costs
+//!   nothing worth measuring; instructions that need the FPU, debug registers or MSRs need those parts too.
+//! - *A20.* KVM has no mask for it: a board that closes the gate maps the odd megabyte onto the even one.
+//! - *Writes of the guest* leave no marks in the slab's pages.
+//! - [`hako_engine::Deadline::Count`] is an error: KVM does not count.
+//!
 //! Invariants, each kept in one place:
 //! - *Complete before you look*: when [`hako_engine::Vcpu::run`] has returned, no I/O access is half done; only
 //!   `run.rs` knows such a state, and finishes it before it leaves.
