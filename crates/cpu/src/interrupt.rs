@@ -3,6 +3,7 @@
 
 use hako_x86::{Activity, Cr0, Cr4, RFlags, Shadow, Vector, tss};
 
+use crate::Cpu;
 use crate::attn::Attn;
 use crate::cx::{Cx, Step, Trap};
 use crate::debug;
@@ -227,9 +228,6 @@ pub(crate) fn boundary(cx: &mut Cx<'_>) -> bool {
     if core::mem::take(&mut cx.cpu.sys.pdptes_stale) {
         cx.reload_pdptes();
     }
-    if core::mem::take(&mut cx.cpu.lines.nmi) {
-        cx.cpu.events.nmi_pending = true;
-    }
     let shadow = cx.cpu.events.shadow;
     let mut took = false;
     if matches!(cx.cpu.activity, Activity::Running | Activity::Halted) {
@@ -288,6 +286,14 @@ fn external(cx: &mut Cx<'_>) -> bool {
         interrupt(cx, vector, Source::External);
     }
     due
+}
+
+impl Cpu {
+    /// A non-maskable interrupt edge.
+    pub fn nmi(&mut self) {
+        self.events.nmi_pending = true;
+        self.attend(Attn::EVENT);
+    }
 }
 
 impl Cx<'_> {

@@ -197,7 +197,6 @@ impl Cx<'_> {
             return Some(StopKind::Deadline);
         }
         if attn.intersects(Attn::EVENT | Attn::LINES)
-            && self.cpu.events.shadow == Shadow::None
             && self.cpu.until > self.cpu.count
             && self.cpu.activity != Activity::Shutdown
             && interrupt::boundary(self)
