@@ -1,1 +1,49 @@
 //! A board, an engine and memory, ready to run: builder, run loop, backends, reports.
+//!
+//! ```no_run
+//! use hako_machine::{Ended, EngineChoice, Machine};
+//! let mut machine = Machine::builder().engine(EngineChoice::Soft).image("boot.img").build()?;
+//! let outcome = machine.run();
+//! assert_eq!(outcome.ended, Ended::HaltedForGood);
+//! # Ok::<(), hako_machine::Error>(())
+//! ```
+
+mod build;
+mod builder;
+mod clock;
+pub mod config;
+mod core;
+mod disk;
+mod ending;
+mod engine;
+mod error;
+pub mod firmware;
+mod image;
+mod inbox;
+mod input;
+mod machine;
+mod media;
+mod outcome;
+pub mod report;
+mod rescue;
+mod restart;
+mod run;
+mod service;
+mod signals;
+mod sink;
+mod stdin;
+mod terminal;
+pub mod trace;
+
+pub use builder::Builder;
+pub use config::{
+    BootDevice, ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, SinkSpec, Source,
+    TripleFault,
+};
+pub use core::PortWrite;
+pub use error::Error;
+pub use hako_engine::Time;
+pub use image::ImageKind;
+pub use machine::{Machine, Progress};
+pub use outcome::{Ended, Outcome};
+pub use report::Report;

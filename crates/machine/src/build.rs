@@ -1,0 +1,184 @@
+//! From a description to a machine.
+
+use std::sync::Arc;
+
+use hako_board::pc::MEGABYTE;
+use hako_board::{Bare, Board, Layout, Pc, PcConfig};
+use hako_engine::Time;
+use hako_firmware::Bios;
+use hako_mem::{Gpa, GuestMemory, MapError, MemoryMap, PAGE_SIZE, Region, RegionKind, Slab, SlabOffset};
+
+use crate::clock::Clock;
+use crate::config::{ClockKind, Config, MachineKind};
+use crate::core::Core;
+use crate::engine::{Choice, Engine};
+use crate::error::Error;
+use crate::inbox::Inbox;
+use crate::machine::Machine;
+use crate::sink::Sinks;
+use crate::stdin::Stdin;
+use crate::trace::Trace;
+use crate::{disk, firmware, media, signals, terminal};
+
+/// The largest RAM that can be asked for: 64 GiB, which the physical addresses of every model reach.
+const MAX_MEMORY: u64 = 64 << 30;
+/// RAM of a PC by default.
+const PC_MEMORY: u64 = 64 << 20;
+/// 2000-01-01 00:00:00 UTC.
+const Y2K: u64 = 946_684_800;
+
+/// A board with its engine.
+struct Assembly {
+    board: Board,
+    engine: Engine,
+    bios: Option<Bios>,
+    image: Option<Arc<[u8]>>,
+    ram: u64,
+}
+
+impl Machine {
+    /// Opens everything that the description names and makes the machine.
+    pub(crate) fn new(config: Config) -> Result<Machine, Error> {
+        let sinks = Sinks::open(&config.serial, &config.debugcon)?;
+        let trace = config.trace.as_ref().map(Trace::open).transpose()?;
+        let mut notes = Vec::new();
+        let choice = Choice::make(&config, &mut notes)?;
+        let mut made = match config.machine {
+            MachineKind::Bare => bare(&config, choice)?,
+            MachineKind::Pc => pc(&config, choice, &mut notes)?,
+        };
+        made.engine.vcpu().set_state(&made.board.initial_state())?;
+        let clock = clock(&config, &made.engine)?;
+        let inbox = Arc::new(Inbox::default());
+        inbox.set_kicker(made.engine.vcpu_ref().kicker());
+        if config.signals {
+            signals::catch(&inbox).map_err(|e| Error::Host(format!("cannot wait for signals: {e}")))?;
+        }
+        let stdin = if config.stdin { Stdin::open(&inbox)? } else { Stdin::Ended };
+        let machine = Machine {
+            engine: made.engine,
+            bios: made.bios,
+            image: made.image,
+            ram: made.ram,
+            core: Core {
+                board: made.board,
+                clock,
+                sinks,
+                trace,
+                serial_in: Default::default(),
+                serial_at: Time::ZERO,
+                horizon: Time::NEVER,
+                stop_on_output: false,
+                spoke: false,
+                activity: 0,
+                ports: config.log_ports.then(Vec::new),
+                sink_error: None,
+            },
+            inbox,
+            stdin,
+            input_open: false,
+            outcome: None,
+            rescuer: None,
+            rescued: 0,
+            resets: 0,
+            shown: Time::ZERO,
+            count_base: 0,
+            notes,
+            config,
+        };
+        machine.load(false)?;
+        Ok(machine)
+    }
+}
+
+/// The clock asked for, or the one that suits the engine.
+fn clock(config: &Config, engine: &Engine) -> Result<Clock, Error> {
+    match (config.clock, engine.counts()) {
+        (Some(ClockKind::Virtual), false) => {
+            Err(Error::Usage("--clock virtual needs instructions to be counted: use --engine soft".into()))
+        }
+        (None, true) if config.stdin && terminal::stdin_is_terminal() => Ok(Clock::new_host()),
+        (Some(ClockKind::Virtual) | None, true) => Ok(Clock::new_virtual(config.ns_per_instruction)),
+        (Some(ClockKind::Host), _) | (None, false) => Ok(Clock::new_host()),
+    }
+}
+
+fn map_error(e: MapError) -> Error {
+    Error::Host(format!("cannot lay out the guest's memory: {e}"))
+}
+
+/// Host memory for a guest.
+fn slab(len: u64) -> Result<Arc<Slab>, Error> {
+    if len > MAX_MEMORY {
+        return Err(Error::Usage(format!(
+            "{len} bytes of memory are more than the 64 GiB that hako can give"
+        )));
+    }
+    let slab = hako_mem::host::slab(len).map_err(|e| {
+        Error::Host(format!("cannot get {len} bytes of memory for the guest: {e}; try less with --memory"))
+    })?;
+    Ok(Arc::new(slab))
+}
+
+/// RAM at 0 with the image in it.
+fn bare(config: &Config, choice: Choice) -> Result<Assembly, Error> {
+    let Some(source) = &config.image else {
+        return Err(Error::Usage("--machine bare needs an image".into()));
+    };
+    let image = disk::whole(source)?;
+    let len = config.memory.unwrap_or(image.len() as u64).max(1).next_multiple_of(PAGE_SIZE);
+    if (image.len() as u64) > len {
+        return Err(Error::Image(format!(
+            "{} has {} bytes and does not fit into {len} bytes of memory; give more with --memory",
+            source.name(),
+            image.len()
+        )));
+    }
+    let slab = slab(len)?;
+    let mut map = MemoryMap::new();
+    map.map(Region { gpa: Gpa(0), len, kind: RegionKind::Ram, offset: SlabOffset(0) }).map_err(map_error)?;
+    let memory = GuestMemory::new(slab, map);
+    let (engine, _) = Engine::new(choice, MachineKind::Bare, &memory)?;
+    Ok(Assembly { board: Board::Bare(Bare::new(memory)), engine, bios: None, image: Some(image), ram: len })
+}
+
+/// A PC.
+fn pc(config: &Config, choice: Choice, notes: &mut Vec<String>) -> Result<Assembly, Error> {
+    let ram = config.memory.unwrap_or(PC_MEMORY);
+    if ram < MEGABYTE {
+        return Err(Error::Usage(format!("a PC has at least 1 MiB of memory, not {ram} bytes")));
+    }
+    let (disks, boot) = media::open(config)?;
+    let firmware = firmware::load(&config.firmware)?;
+    notes.extend(firmware.note);
+    let layout = Layout::new(ram.min(MAX_MEMORY + 1), firmware.rom.len());
+    let memory = layout.memory(slab(layout.slab_len())?, &firmware.rom).map_err(map_error)?;
+    let (engine, irqs) = Engine::new(choice, MachineKind::Pc, &memory)?;
+    let virtual_clock = engine.counts() && config.clock != Some(ClockKind::Host);
+    let rtc = config.rtc.unwrap_or_else(|| if virtual_clock { Y2K } else { now() });
+    let pc = Pc::new(
+        PcConfig {
+            layout,
+            irqs,
+            debug_exit: config.debug_exit,
+            builtin: firmware.builtin,
+            vga_rom: firmware.vga_rom.map(|rom| rom.to_vec()),
+            boot,
+            rtc,
+        },
+        memory,
+        disks,
+    );
+    Ok(Assembly {
+        board: Board::Pc(Box::new(pc)),
+        engine,
+        bios: firmware.builtin.then(Bios::new),
+        image: None,
+        ram: layout.ram,
+    })
+}
+
+/// The host's time in seconds since 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(Y2K, |d| d.as_secs())
+}

@@ -1,0 +1,227 @@
+//! What a machine is made of, as plain data. The command line and the tester fill it in; [`crate::Builder`] is the
+//! same by method calls.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::trace::TraceSpec;
+
+/// Which engine executes the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum EngineChoice {
+    /// kvm where /dev/kvm exists, is permitted and is fast; soft otherwise.
+    #[default]
+    Auto,
+    /// /dev/kvm or an error.
+    Kvm,
+    /// Our own CPU.
+    Soft,
+}
+
+/// Which of the two machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MachineKind {
+    /// RAM at 0 with the image in it, port 0x01, nothing else.
+    Bare,
+    /// A PC.
+    #[default]
+    Pc,
+}
+
+/// What runs at a PC's reset vector.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum FirmwareChoice {
+    /// Our own BIOS services.
+    #[default]
+    Builtin,
+    /// SeaBIOS from where distributions put it.
+    SeaBios,
+    /// A ROM file.
+    Path(PathBuf),
+}
+
+/// Where bytes come from: a file, or memory of the caller (tests, `hako demo`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file of the host.
+    File(PathBuf),
+    /// Bytes in memory; writes of the guest stay in the machine.
+    Bytes(Arc<[u8]>),
+}
+
+impl Source {
+    /// How messages call it.
+    pub fn name(&self) -> String {
+        match self {
+            Source::File(path) => path.display().to_string(),
+            Source::Bytes(bytes) => format!("an image of {} bytes in memory", bytes.len()),
+        }
+    }
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Source {
+        Source::File(path)
+    }
+}
+
+impl From<&str> for Source {
+    fn from(path: &str) -> Source {
+        Source::File(path.into())
+    }
+}
+
+impl From<Vec<u8>> for Source {
+    fn from(bytes: Vec<u8>) -> Source {
+        Source::Bytes(bytes.into())
+    }
+}
+
+impl From<&[u8]> for Source {
+    fn from(bytes: &[u8]) -> Source {
+        Source::Bytes(bytes.into())
+    }
+}
+
+/// A disk, floppy or CD given to the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskSpec {
+    /// Its contents.
+    pub source: Source,
+    /// Refuse writes.
+    pub readonly: bool,
+    /// Keep writes in memory and leave the file as it is.
+    pub snapshot: bool,
+}
+
+impl<S: Into<Source>> From<S> for DiskSpec {
+    fn from(source: S) -> DiskSpec {
+        DiskSpec { source: source.into(), readonly: false, snapshot: false }
+    }
+}
+
+/// A kind of medium to boot from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootDevice {
+    /// The first hard disk (letter c).
+    Disk,
+    /// The first floppy (letter a).
+    Floppy,
+    /// The CD-ROM (letter d).
+    Cdrom,
+}
+
+/// Where what the guest says goes.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum SinkSpec {
+    /// Nowhere. It is still kept for [`crate::Machine::serial`] and its kin.
+    #[default]
+    None,
+    /// Standard output.
+    Stdio,
+    /// A file, created or emptied.
+    File(PathBuf),
+}
+
+/// What a triple fault does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum TripleFault {
+    /// Ends the run with a report.
+    #[default]
+    End,
+    /// Resets the machine, as a PC does.
+    Reset,
+}
+
+/// How guest time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockKind {
+    /// By instructions; HLT jumps to the next event. Repeatable to the bit. Only on soft.
+    Virtual,
+    /// With the host.
+    Host,
+}
+
+/// Everything a machine is built from. `Config::default()` is the command line's defaults, but for the sinks and the
+/// input, which go nowhere.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The engine.
+    pub engine: EngineChoice,
+    /// The machine.
+    pub machine: MachineKind,
+    /// Bytes of RAM; default 64 MiB on a PC, the image's size rounded up to pages on bare.
+    pub memory: Option<u64>,
+    /// The firmware of a PC.
+    pub firmware: FirmwareChoice,
+    /// The image to boot: its content decides what it is.
+    pub image: Option<Source>,
+    /// Further hard disks.
+    pub disks: Vec<DiskSpec>,
+    /// The floppy.
+    pub floppy: Option<DiskSpec>,
+    /// The CD-ROM.
+    pub cdrom: Option<DiskSpec>,
+    /// Boot order; empty: what the image is, else disk, floppy, CD by what is there.
+    pub boot: Vec<BootDevice>,
+    /// Where COM1 (on bare: port 0x01) goes.
+    pub serial: SinkSpec,
+    /// Where ports 0x402 and 0xe9 go.
+    pub debugcon: SinkSpec,
+    /// The debug-exit port.
+    pub debug_exit: Option<u16>,
+    /// End instead of restarting when the guest resets.
+    pub no_reboot: bool,
+    /// What a triple fault does.
+    pub triple_fault: TripleFault,
+    /// The clock; default: host on kvm or with a terminal, virtual otherwise.
+    pub clock: Option<ClockKind>,
+    /// Nanoseconds of guest time per instruction under the virtual clock.
+    pub ns_per_instruction: u64,
+    /// The longest run: guest time under the virtual clock, wall time otherwise.
+    pub timeout: Option<Duration>,
+    /// What to trace and where to.
+    pub trace: Option<TraceSpec>,
+    /// Feed standard input to COM1 (raw mode on a terminal).
+    pub stdin: bool,
+    /// Catch SIGINT, SIGTERM and SIGHUP, and end the run with 128 + signal.
+    pub signals: bool,
+    /// End with `Ended::Hang` when the guest can make no progress any more (soft under the virtual clock).
+    pub detect_hang: bool,
+    /// Keep a list of all port writes for [`crate::Machine::ports_written`].
+    pub log_ports: bool,
+    /// Seconds since 1970 that the real-time clock shows at power-on; default: the host's time under the host clock,
+    /// 2000-01-01 under the virtual one.
+    pub rtc: Option<u64>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            engine: EngineChoice::Auto,
+            machine: MachineKind::Pc,
+            memory: None,
+            firmware: FirmwareChoice::Builtin,
+            image: None,
+            disks: Vec::new(),
+            floppy: None,
+            cdrom: None,
+            boot: Vec::new(),
+            serial: SinkSpec::None,
+            debugcon: SinkSpec::None,
+            debug_exit: Some(0xf4),
+            no_reboot: false,
+            triple_fault: TripleFault::End,
+            clock: None,
+            ns_per_instruction: 10,
+            timeout: None,
+            trace: None,
+            stdin: false,
+            signals: false,
+            detect_hang: false,
+            log_ports: false,
+            rtc: None,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The bus that a CPU sees: the board, the clock, the sinks and the trace.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hako_board::Board;
+use hako_engine::{At, Attention, Bus, Lines, Time};
+use hako_mem::{Gpa, GuestMemory};
+use hako_x86::Width;
+
+use crate::clock::Clock;
+use crate::sink::Sinks;
+use crate::trace::Trace;
+
+/// A write to a port, as [`crate::Machine::ports_written`] lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortWrite {
+    /// Guest time.
+    pub time: Time,
+    /// The port.
+    pub port: u16,
+    /// The width.
+    pub width: Width,
+    /// The value, zero-extended.
+    pub value: u32,
+}
+
+/// What a byte takes on a line of 115,200 baud.
+const BYTE_TIME: Duration = Duration::from_micros(87);
+
+/// The longest list of port writes kept.
+const PORT_LOG: usize = 1 << 20;
+
+/// Everything of a machine that is not the CPU, as a [`Bus`].
+pub(crate) struct Core {
+    pub board: Board,
+    pub clock: Clock,
+    pub sinks: Sinks,
+    pub trace: Option<Trace>,
+    /// Bytes on their way to COM1.
+    pub serial_in: VecDeque<u8>,
+    /// When the line is free for the next of them.
+    pub serial_at: Time,
+    /// The event that the running deadline stands for.
+    pub horizon: Time,
+    /// Leave `run` when the guest says something.
+    pub stop_on_output: bool,
+    /// The guest has said something since this was last cleared.
+    pub spoke: bool,
+    /// Accesses that show or change what may differ from one time to the next: for hang detection.
+    pub activity: u64,
+    /// Port writes, if asked for.
+    pub ports: Option<Vec<PortWrite>>,
+    /// The host could not take what the guest said.
+    pub sink_error: Option<std::io::Error>,
+}
+
+impl Core {
+    /// What every access ends with: fetch output, and see whether the deadline still holds.
+    #[inline]
+    fn settle(&mut self, mut attention: Attention) -> Attention {
+        if !self.board.output().is_empty() {
+            let waited = self.sinks.pending();
+            self.fetch_output();
+            // Whoever waits for output wants it now; so does a user whose guest has begun a line.
+            if self.stop_on_output || (!waited && self.sinks.pending() && !self.clock.is_virtual()) {
+                attention |= Attention::EVENTS;
+            }
+        }
+        if self.next_event() < self.horizon {
+            attention |= Attention::EVENTS;
+        }
+        attention
+    }
+
+    /// When the board or the line to COM1 has something to do.
+    #[inline]
+    pub fn next_event(&self) -> Time {
+        self.board.next_event().min(self.next_byte())
+    }
+
+    /// When the next byte reaches COM1: not before it has room.
+    #[inline]
+    pub fn next_byte(&self) -> Time {
+        if self.serial_in.is_empty() || !self.board.serial_has_room() { Time::NEVER } else { self.serial_at }
+    }
+
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Time) {
+        if self.next_byte() <= now
+            && let Some(byte) = self.serial_in.pop_front()
+        {
+            self.board.serial_input(now, byte);
+            self.serial_at = now + BYTE_TIME;
+        }
+        if self.board.next_event() <= now {
+            let _ = self.board.tick(now);
+        }
+        if !self.board.output().is_empty() {
+            self.fetch_output();
+        }
+    }
+
+    /// Takes what the board has to say.
+    pub fn fetch_output(&mut self) {
+        self.spoke = true;
+        let done = self.sinks.take(self.board.output());
+        self.note(done);
+    }
+
+    /// Writes out what the guest said and what waits for its line to end.
+    pub fn flush(&mut self) {
+        let done = self.sinks.flush();
+        self.note(done);
+    }
+
+    /// Remembers the first failure; the run loop ends the run.
+    fn note(&mut self, done: std::io::Result<()>) {
+        if let Err(e) = done {
+            self.sink_error.get_or_insert(e);
+        }
+    }
+
+    /// Guest time at instruction `count`.
+    #[inline]
+    pub fn now(&self, count: u64) -> Time {
+        self.clock.now(count)
+    }
+
+    fn log_write(&mut self, now: Time, port: u16, width: Width, data: &[u8]) {
+        let Some(log) = &mut self.ports else { return };
+        for item in data.chunks_exact(width.bytes()) {
+            if log.len() < PORT_LOG {
+                let value = item.iter().rev().fold(0, |v, b| v << 8 | u32::from(*b));
+                log.push(PortWrite { time: now, port, width, value });
+            }
+        }
+    }
+}
+
+impl Bus for Core {
+    fn port_in(&mut self, at: At, port: u16, width: Width, data: &mut [u8]) -> Attention {
+        let now = self.now(at.count);
+        let attention = self.board.port_in(now, port, width, data);
+        if let Some(t) = self.trace.as_mut().filter(|t| t.what.io) {
+            t.io(now, false, port, width, data);
+        }
+        self.settle(attention)
+    }
+
+    fn port_out(&mut self, at: At, port: u16, width: Width, data: &[u8]) -> Attention {
+        let now = self.now(at.count);
+        if let Some(t) = self.trace.as_mut().filter(|t| t.what.io) {
+            t.io(now, true, port, width, data);
+        }
+        if self.ports.is_some() {
+            self.log_write(now, port, width, data);
+        }
+        self.activity = self.activity.wrapping_add(1);
+        let attention = self.board.port_out(now, port, width, data);
+        self.settle(attention)
+    }
+
+    fn mmio_read(&mut self, at: At, gpa: Gpa, data: &mut [u8]) -> Attention {
+        let now = self.now(at.count);
+        let attention = self.board.mmio_read(now, gpa, data);
+        if let Some(t) = self.trace.as_mut().filter(|t| t.what.mmio) {
+            t.mmio(now, false, gpa, data);
+        }
+        self.settle(attention)
+    }
+
+    fn mmio_write(&mut self, at: At, gpa: Gpa, data: &[u8]) -> Attention {
+        let now = self.now(at.count);
+        if let Some(t) = self.trace.as_mut().filter(|t| t.what.mmio) {
+            t.mmio(now, true, gpa, data);
+        }
+        self.activity = self.activity.wrapping_add(1);
+        let attention = self.board.mmio_write(now, gpa, data);
+        self.settle(attention)
+    }
+
+    fn msr_read(&mut self, at: At, index: u32) -> Option<u64> {
+        let now = self.now(at.count);
+        let value = self.board.msr_read(now, index);
+        if let Some(t) = self.trace.as_mut().filter(|t| t.what.io) {
+            t.msr(now, index, value, false);
+        }
+        value
+    }
+
+    fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention> {
+        let now = self.now(at.count);
+        let done = self.board.msr_write(now, index, value);
+        if let Some(t) = self.trace.as_mut().filter(|t| t.what.io) {
+            t.msr(now, index, done.map(|_| value), true);
+        }
+        self.activity = self.activity.wrapping_add(1);
+        done.map(|attention| self.settle(attention))
+    }
+
+    fn acknowledge(&mut self, at: At) -> u8 {
+        let now = self.now(at.count);
+        let vector = self.board.acknowledge(now);
+        self.activity = self.activity.wrapping_add(1);
+        if let Some(t) = self.trace.as_mut().filter(|t| t.what.int) {
+            t.line(now, format_args!("int  hardware interrupt, vector {vector:#04x}"));
+        }
+        vector
+    }
+
+    fn lines(&mut self, _at: At) -> Lines {
+        self.board.lines()
+    }
+
+    fn tsc(&mut self, at: At) -> u64 {
+        // One tick a nanosecond: the TSC derives from guest time like every other clock.
+        self.activity = self.activity.wrapping_add(1);
+        self.now(at.count).0
+    }
+
+    fn memory(&self) -> &GuestMemory {
+        self.board.memory()
+    }
+}

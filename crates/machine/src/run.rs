@@ -1,0 +1,165 @@
+//! The run loop: events, input, the engine, and what its exits mean.
+
+use std::time::Duration;
+
+use hako_chips::Wish;
+use hako_engine::{Exit, ExitKind, Time};
+use hako_x86::RFlags;
+
+use crate::config::{MachineKind, TripleFault};
+use crate::machine::{Machine, Progress};
+use crate::outcome::{Ended, Outcome};
+
+/// Buffered output is shown after this long at the latest.
+const FLUSH: Duration = Duration::from_millis(10);
+/// How long a halted CPU under the host clock sleeps at most before it looks around.
+const NAP: Duration = Duration::from_millis(50);
+
+impl Machine {
+    /// Runs to the end.
+    pub fn run(&mut self) -> Outcome {
+        loop {
+            self.run_until(Time::NEVER, false);
+            if let Some(outcome) = &self.outcome {
+                return outcome.clone();
+            }
+        }
+    }
+
+    /// Runs until the end, guest time `until`, or, if `stop_on_output`, until the guest says something.
+    pub fn run_until(&mut self, until: Time, stop_on_output: bool) -> Progress {
+        self.core.stop_on_output = stop_on_output;
+        self.core.spoke = false;
+        let progress = loop {
+            if self.outcome.is_some() {
+                break Progress::Ended;
+            }
+            if stop_on_output && self.core.spoke {
+                break Progress::Output;
+            }
+            if self.core.now(self.raw_count()) >= until {
+                break Progress::Time;
+            }
+            if let Err(ended) = self.advance(until) {
+                self.end(ended);
+            }
+        };
+        self.core.flush();
+        progress
+    }
+
+    /// One run of the engine, and what its exit means.
+    fn advance(&mut self, until: Time) -> Result<(), Ended> {
+        self.take_input()?;
+        let count = self.raw_count();
+        let now = self.core.now(count);
+        let limit = self.limit();
+        if now >= limit {
+            return Err(Ended::Timeout);
+        }
+        if self.core.next_event() <= now {
+            self.core.tick(now);
+        }
+        self.core.horizon = self.core.next_event().min(until).min(limit);
+        if !self.core.clock.is_virtual() && self.core.sinks.pending() {
+            if now.since(self.shown) >= FLUSH {
+                self.core.flush();
+                self.shown = now;
+            } else {
+                self.core.horizon = self.core.horizon.min(self.shown + FLUSH);
+            }
+        }
+        let deadline = self.core.clock.deadline(count, self.core.horizon, self.engine.counts());
+        let exit =
+            self.engine.vcpu().run(&mut self.core, deadline).map_err(|e| Ended::Failed(e.to_string()))?;
+        if let Some(t) = self.core.trace.as_mut().filter(|t| t.what.exits) {
+            t.line(now, format_args!("exit {exit:x?}"));
+        }
+        if let Some(e) = self.core.sink_error.take() {
+            return Err(Ended::Failed(format!("cannot write what the guest says: {e}")));
+        }
+        // A wish ends or restarts the machine whatever else the exit says.
+        while let Some(wish) = self.core.board.take_wish() {
+            self.grant(wish)?;
+        }
+        self.handle(exit, until)
+    }
+
+    /// When the time limit comes.
+    fn limit(&self) -> Time {
+        self.config.timeout.map_or(Time::NEVER, |t| Time::ZERO + t)
+    }
+
+    /// What a chip wants of the machine.
+    pub(crate) fn grant(&mut self, wish: Wish) -> Result<(), Ended> {
+        match wish {
+            Wish::Exit(v) => Err(Ended::DebugExit(v)),
+            Wish::PowerOff => Err(Ended::PowerOff),
+            Wish::Reset if self.config.no_reboot => Err(Ended::Reset),
+            Wish::Reset => self.restart(),
+            Wish::Firmware(_) => self.serve(),
+        }
+    }
+
+    pub(crate) fn handle(&mut self, exit: Exit, until: Time) -> Result<(), Ended> {
+        match exit.kind {
+            ExitKind::Wish | ExitKind::Deadline | ExitKind::Kicked | ExitKind::Debug(_) => Ok(()),
+            ExitKind::Halt => self.halted(until),
+            ExitKind::TripleFault if self.config.triple_fault == TripleFault::Reset => {
+                if self.config.no_reboot { Err(Ended::Reset) } else { self.restart() }
+            }
+            ExitKind::TripleFault => Err(Ended::TripleFault(Box::new(self.triple_fault_report()))),
+            ExitKind::Refused(refusal) => self.rescue(refusal),
+            ExitKind::Unknown { code, detail } => {
+                Err(Ended::Unknown(Box::new(self.unknown_report(code, &detail))))
+            }
+        }
+    }
+
+    /// HLT: for good, or until the next event.
+    fn halted(&mut self, until: Time) -> Result<(), Ended> {
+        if self.config.machine == MachineKind::Bare {
+            return Err(Ended::HaltedForGood);
+        }
+        let state = self.state().map_err(|e| Ended::Failed(e.to_string()))?;
+        if !state.rflags.contains(RFlags::IF) {
+            return Err(Ended::HaltedForGood);
+        }
+        if self.core.board.lines().intr {
+            return Ok(());
+        }
+        let wake = self.core.next_event();
+        if self.core.board.next_wake() == Time::NEVER && !self.input_possible() {
+            return Err(Ended::HaltedForGood);
+        }
+        let count = self.raw_count();
+        let target = wake.min(until).min(self.limit());
+        if self.core.clock.is_virtual() {
+            if target == Time::NEVER {
+                // Only input can end this, and it comes from outside.
+                self.inbox.sleep(NAP, |w| !w.serial.is_empty() || w.leave || w.signal.is_some() || !w.open);
+            } else {
+                self.core.clock.skip_to(count, target);
+            }
+        } else {
+            self.core.flush();
+            let left = target.since(self.core.now(count)).min(NAP);
+            let room = self.core.serial_in.is_empty();
+            self.inbox.sleep(left, |w| (room && !w.serial.is_empty()) || w.leave || w.signal.is_some());
+        }
+        Ok(())
+    }
+
+    /// Ends the run.
+    fn end(&mut self, ended: Ended) {
+        let status = ended.status();
+        self.outcome = Some(Outcome {
+            ended,
+            status,
+            count: self.count(),
+            time: self.time(),
+            rescued: self.rescued,
+            resets: self.resets,
+        });
+    }
+}

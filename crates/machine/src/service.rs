@@ -1,0 +1,31 @@
+//! The built-in firmware's services: the state is fetched, edited, and put back.
+
+use hako_chips::Wish;
+use hako_firmware::Outcome as Served;
+
+use crate::machine::Machine;
+use crate::outcome::Ended;
+
+impl Machine {
+    /// Answers a write to the trap port.
+    pub(crate) fn serve(&mut self) -> Result<(), Ended> {
+        let failed = |e: hako_engine::EngineError| Ended::Failed(e.to_string());
+        let Some(bios) = &mut self.bios else { return Ok(()) };
+        let mut state = self.engine.vcpu().state(&mut self.core).map_err(failed)?;
+        let now = self.core.clock.now(self.engine.vcpu_ref().count().unwrap_or(0));
+        if let Some(t) = self.core.trace.as_mut().filter(|t| t.what.int) {
+            let service = hako_firmware::Service::at(&state);
+            t.line(now, format_args!("int  service {service:?} ax={:04x}", state.gpr[0] as u16));
+        }
+        let served = self.core.board.serve(now, bios, &mut state);
+        if !self.core.board.output().is_empty() {
+            self.core.fetch_output();
+        }
+        match served {
+            Served::Ignored => Ok(()),
+            Served::Resume => self.engine.vcpu().set_state(&state).map_err(failed),
+            Served::Reset => self.grant(Wish::Reset),
+            Served::PowerOff => self.grant(Wish::PowerOff),
+        }
+    }
+}
