@@ -41,6 +41,23 @@ pub struct Identity {
     pub interrupt_pin: u8,
 }
 
+impl Identity {
+    /// The subsystem by which firmware knows a virtual machine's chip set (1AF4:1100, as QEMU has it): SeaBIOS looks
+    /// for fw_cfg's early items only behind a host bridge that carries it.
+    pub const fn of_virtual_machine() -> Identity {
+        Identity {
+            vendor: 0,
+            device: 0,
+            revision: 0,
+            class: 0,
+            subsystem_vendor: 0x1af4,
+            subsystem: 0x1100,
+            multifunction: false,
+            interrupt_pin: 0,
+        }
+    }
+}
+
 /// A register of up to 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {

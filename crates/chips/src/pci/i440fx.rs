@@ -38,8 +38,13 @@ const SMRAM_LOCK: Lock = Lock { at: SMRAM, bit: 1 << 4, drop: 1 << 6, keep: 1 <<
 
 /// Function 00:00.0, 8086:1237.
 pub fn host_bridge() -> ConfigSpace {
-    let id =
-        Identity { vendor: 0x8086, device: 0x1237, revision: 0x02, class: 0x06_00_00, ..Identity::default() };
+    let id = Identity {
+        vendor: 0x8086,
+        device: 0x1237,
+        revision: 0x02,
+        class: 0x06_00_00,
+        ..Identity::of_virtual_machine()
+    };
     ConfigSpace::new(id, FIELDS).with_lock(SMRAM_LOCK)
 }
 
@@ -89,6 +94,7 @@ mod tests {
     fn the_bridge_is_8086_1237_class_060000_revision_2() {
         let b = host_bridge();
         assert_eq!((b.dword(0), b.dword(8), b.word(4), b.word(6)), (0x1237_8086, 0x0600_0002, 6, 0x280));
+        assert_eq!(b.dword(0x2c), 0x1100_1af4);
     }
 
     #[test]

@@ -77,14 +77,14 @@ pub fn isa_bridge() -> ConfigSpace {
         device: 0x7000,
         class: 0x06_01_00,
         multifunction: true,
-        ..Identity::default()
+        ..Identity::of_virtual_machine()
     };
     ConfigSpace::new(id, ISA_FIELDS)
 }
 
 /// Function 1, 8086:7010: two channels at the ports and interrupts of the AT, without a bus master.
 pub fn ide() -> ConfigSpace {
-    let id = Identity { vendor: INTEL, device: 0x7010, class: 0x01_01_00, ..Identity::default() };
+    let id = Identity { vendor: INTEL, device: 0x7010, class: 0x01_01_00, ..Identity::of_virtual_machine() };
     ConfigSpace::new(id, IDE_FIELDS)
 }
 
@@ -96,7 +96,7 @@ pub fn power_management() -> ConfigSpace {
         revision: 0x03,
         class: 0x06_80_00,
         interrupt_pin: 1,
-        ..Identity::default()
+        ..Identity::of_virtual_machine()
     };
     ConfigSpace::new(id, PM_FIELDS)
 }
