@@ -94,7 +94,7 @@ impl Mode {
     pub const TEXT_80X25: &Mode = &TEXT_80;
 
     /// The registers of a BIOS mode number, if the chip can show it: 0 to 6 and 13h.
-    pub fn of_bios(number: u8) -> Option<&'static Mode> {
+    pub const fn of_bios(number: u8) -> Option<&'static Mode> {
         match number {
             0 | 1 => Some(&TEXT_40),
             2 | 3 => Some(&TEXT_80),
@@ -106,7 +106,7 @@ impl Mode {
     }
 
     /// What a video BIOS loads into the DAC with the mode.
-    pub(super) fn palette(&self) -> Vec<[u8; 3]> {
+    pub fn palette(&self) -> Vec<[u8; 3]> {
         const SYNC_OF_400_LINES: u8 = 0x40;
         if self.graphics[5] & 0x40 != 0 {
             palette::vga_256()

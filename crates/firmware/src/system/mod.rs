@@ -52,10 +52,12 @@ fn unsupported(call: &mut Call<'_>) {
     call.set_carry(true);
 }
 
-/// Opens or closes the A20 gate by port 92h. Bit 0, which resets the machine, is never written back.
+/// Opens or closes the A20 gate: at port 92h, whose bit 0 resets the machine and is never written back, and at the 8042
+/// (commands DDh and DFh), since either of the two keeps it open.
 pub(crate) fn set_a20(call: &mut Call<'_>, open: bool) {
     let port = call.inb(0x92);
     call.outb(0x92, port & !3 | u8::from(open) << 1);
+    call.outb(0x64, if open { 0xdf } else { 0xdd });
 }
 
 /// AH=24h: the A20 gate.

@@ -1,6 +1,5 @@
 //! INT 10h: video. IBM's VGA BIOS interface, modes 0 to 3, 7 and 13h.
 
-mod dac;
 mod info;
 mod mode;
 mod palette;

@@ -1,17 +1,17 @@
-//! Setting a video mode: the values that IBM's VGA BIOS loads (IBM VGA Technical Reference, "Video Subsystem").
+//! Setting a video mode: the chip's registers, the colours, the memory and the data area (IBM VGA Technical Reference,
+//! "Video Subsystem").
 
+use hako_chips::vga::Mode as Registers;
 use hako_mem::Gpa;
 
-use super::dac;
 use crate::bda;
 use crate::call::Call;
 use crate::rom;
 
-/// What a mode means to the registers and to the data area.
+/// What a mode means to programs; the registers are the chip's business.
 pub(crate) struct Mode {
     number: u8,
     columns: u16,
-    rows: u8,
     /// Scan lines of a character cell.
     height: u8,
     /// Bytes in a page.
@@ -19,55 +19,24 @@ pub(crate) struct Mode {
     cursor: u16,
     pub graphics: bool,
     pub memory: Gpa,
-    /// Miscellaneous output register.
-    misc: u8,
-    /// Sequencer registers 1 to 4.
-    sequencer: [u8; 4],
-    /// CRTC registers 0 to 18h.
-    crtc: [u8; 25],
-    /// Graphics controller registers 0 to 8.
-    graphics_controller: [u8; 9],
-    /// Attribute controller registers 0 to 14h.
-    attributes: [u8; 21],
+    registers: &'static Registers,
 }
 
-const COLOUR_TEXT: Gpa = Gpa(0xb_8000);
-const MONO_TEXT: Gpa = Gpa(0xb_0000);
-const GRAPHICS: Gpa = Gpa(0xa_0000);
-
-const EGA_COLOURS: [u8; 21] =
-    [0, 1, 2, 3, 4, 5, 0x14, 7, 0x38, 0x39, 0x3a, 0x3b, 0x3c, 0x3d, 0x3e, 0x3f, 0x0c, 0, 0x0f, 8, 0];
+/// Text rows, in every mode there is.
+const ROWS: u8 = 25;
 
 const TEXT_80: Mode = Mode {
     number: 3,
     columns: 80,
-    rows: 25,
     height: 16,
     page: 0x1000,
     cursor: 0x0607,
     graphics: false,
-    memory: COLOUR_TEXT,
-    misc: 0x67,
-    sequencer: [0x00, 0x03, 0x00, 0x02],
-    crtc: [
-        0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c, 0x8e, 0x8f,
-        0x28, 0x1f, 0x96, 0xb9, 0xa3, 0xff,
-    ],
-    graphics_controller: [0, 0, 0, 0, 0, 0x10, 0x0e, 0x00, 0xff],
-    attributes: EGA_COLOURS,
+    memory: Gpa(0xb_8000),
+    registers: registers_of(3),
 };
 
-const TEXT_40: Mode = Mode {
-    number: 1,
-    columns: 40,
-    page: 0x0800,
-    sequencer: [0x08, 0x03, 0x00, 0x02],
-    crtc: [
-        0x2d, 0x27, 0x28, 0x90, 0x2b, 0xa0, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c, 0x8e, 0x8f,
-        0x14, 0x1f, 0x96, 0xb9, 0xa3, 0xff,
-    ],
-    ..TEXT_80
-};
+const TEXT_40: Mode = Mode { number: 1, columns: 40, page: 0x0800, registers: registers_of(1), ..TEXT_80 };
 
 /// The modes that there are. 0 and 2 differ from 1 and 3 on composite screens only.
 static MODES: [Mode; 6] = [
@@ -75,21 +44,7 @@ static MODES: [Mode; 6] = [
     TEXT_40,
     Mode { number: 2, ..TEXT_80 },
     TEXT_80,
-    Mode {
-        number: 7,
-        memory: MONO_TEXT,
-        cursor: 0x0b0c,
-        misc: 0x66,
-        crtc: [
-            0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0, 0, 0, 0, 0x9c, 0x8e,
-            0x8f, 0x28, 0x0f, 0x96, 0xb9, 0xa3, 0xff,
-        ],
-        graphics_controller: [0, 0, 0, 0, 0, 0x10, 0x0a, 0x00, 0xff],
-        attributes: [
-            0, 8, 8, 8, 8, 8, 8, 8, 0x10, 0x18, 0x18, 0x18, 0x18, 0x18, 0x18, 0x18, 0x0e, 0, 0x0f, 8, 0,
-        ],
-        ..TEXT_80
-    },
+    Mode { number: 7, memory: Gpa(0xb_0000), cursor: 0x0b0c, registers: &MONOCHROME, ..TEXT_80 },
     Mode {
         number: 0x13,
         columns: 40,
@@ -97,18 +52,29 @@ static MODES: [Mode; 6] = [
         page: 0,
         cursor: 0,
         graphics: true,
-        memory: GRAPHICS,
-        misc: 0x63,
-        sequencer: [0x01, 0x0f, 0x00, 0x0e],
-        crtc: [
-            0x5f, 0x4f, 0x50, 0x82, 0x54, 0x80, 0xbf, 0x1f, 0x00, 0x41, 0, 0, 0, 0, 0, 0, 0x9c, 0x8e, 0x8f,
-            0x28, 0x40, 0x96, 0xb9, 0xa3, 0xff,
-        ],
-        graphics_controller: [0, 0, 0, 0, 0, 0x40, 0x05, 0x0f, 0xff],
-        attributes: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0x41, 0, 0x0f, 0, 0],
-        ..TEXT_80
+        memory: Gpa(0xa_0000),
+        registers: registers_of(0x13),
     },
 ];
+
+/// The registers of a mode that the chip knows; 80x25 text stands for all others.
+const fn registers_of(number: u8) -> &'static Registers {
+    match Registers::of_bios(number) {
+        Some(registers) => registers,
+        None => Registers::TEXT_80X25,
+    }
+}
+
+/// Mode 7: mode 3 at the monochrome adapter's addresses, with its attributes.
+static MONOCHROME: Registers = {
+    let mut r = Registers { ..*Registers::TEXT_80X25 };
+    r.misc = 0x66;
+    r.crtc[0x14] = 0x0f; // underline in the last line
+    r.graphics[6] = 0x0a; // memory at B0000h
+    r.attribute =
+        [0, 8, 8, 8, 8, 8, 8, 8, 0x10, 0x18, 0x18, 0x18, 0x18, 0x18, 0x18, 0x18, 0x0e, 0, 0x0f, 8, 0];
+    r
+};
 
 impl Mode {
     /// The mode of this number, if there is one.
@@ -117,7 +83,7 @@ impl Mode {
     }
 
     fn mono(&self) -> bool {
-        self.misc & 1 == 0
+        self.registers.misc & 1 == 0
     }
 
     fn crtc_port(&self) -> u16 {
@@ -137,7 +103,11 @@ pub(crate) fn set(call: &mut Call<'_>, al: u8) {
     let Some(mode) = Mode::of(al & 0x7f) else { return };
     registers(call, mode);
     if bda::VGA_OPTIONS.get(call) & 8 == 0 {
-        dac::load_default(call, mode.graphics);
+        call.outb(0x3c8, 0);
+        let colours = mode.registers.palette();
+        let used = if mode.graphics { 256 } else { 64 };
+        let colours = colours.get(..used).unwrap_or(&colours);
+        call.platform.port_out_bytes(0x3c9, colours.as_flattened());
     }
     if al & 0x80 == 0 {
         clear(call, mode);
@@ -146,21 +116,22 @@ pub(crate) fn set(call: &mut Call<'_>, al: u8) {
 }
 
 fn registers(call: &mut Call<'_>, mode: &Mode) {
-    call.outb(0x3c2, mode.misc);
+    let r = mode.registers;
+    call.outb(0x3c2, r.misc);
     indexed(call, 0x3c4, 0, 1); // synchronous reset while clocks change
-    for (i, v) in (1..).zip(mode.sequencer) {
+    for (i, &v) in (1..).zip(&r.sequencer[1..]) {
         indexed(call, 0x3c4, i, v);
     }
-    indexed(call, 0x3c4, 0, 3);
+    indexed(call, 0x3c4, 0, r.sequencer[0]);
     let crtc = mode.crtc_port();
     indexed(call, crtc, 0x11, 0); // registers 0 to 7 may be written
-    for (i, v) in (0..).zip(mode.crtc) {
+    for (i, &v) in (0..).zip(&r.crtc) {
         indexed(call, crtc, i, v);
     }
-    for (i, v) in (0..).zip(mode.graphics_controller) {
+    for (i, &v) in (0..).zip(&r.graphics) {
         indexed(call, 0x3ce, i, v);
     }
-    super::palette::set_all(call, &mode.attributes);
+    super::palette::set_all(call, &r.attribute);
     call.outb(0x3c6, 0xff); // pixel mask
 }
 
@@ -191,7 +162,7 @@ fn data_area(call: &mut Call<'_>, mode: &Mode, al: u8) {
     };
     area[29] = 0x30;
     call.write(bda::VIDEO_MODE.gpa(), &area);
-    bda::ROWS_LESS_1.set(call, mode.rows - 1);
+    bda::ROWS_LESS_1.set(call, ROWS - 1);
     bda::CHAR_HEIGHT.set(call, mode.height.into());
     let options = bda::VIDEO_OPTIONS.get(call);
     bda::VIDEO_OPTIONS.set(call, options & 0x7f | al & 0x80);

@@ -238,9 +238,9 @@ pub struct Machine {
 const STACK: u16 = 0x7000;
 
 impl Machine {
-    /// Memory of 4 MiB with the ROM, before power-on.
+    /// Little memory with the ROM, before power-on. (The map tells of 4 MiB; what is not there reads as ones.)
     pub fn off() -> Machine {
-        let mem = GuestMemory::flat(4 << 20);
+        let mem = GuestMemory::flat(0x12_0000);
         mem.write(Gpa(0xf_0000), rom()).unwrap();
         Machine {
             bios: Bios::new(),
