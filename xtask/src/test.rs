@@ -50,7 +50,9 @@ pub fn run(options: &Options) -> Outcome {
         tests.env("HAKO_LONG", "1");
     }
     eprintln!("xtask: cargo test --workspace --all-targets --no-fail-fast");
-    tools::run(&mut tests)
+    tools::run(&mut tests)?;
+    // The core without the standard library, in a workspace of its own.
+    tools::cargo(&["run", "--quiet", "--manifest-path", "tests/no-std/Cargo.toml"])
 }
 
 /// One concept a file: none longer than 600 lines.

@@ -28,6 +28,7 @@ pub mod report;
 mod rescue;
 mod restart;
 mod run;
+mod sector;
 mod service;
 mod signals;
 mod sink;
@@ -42,6 +43,8 @@ pub use config::{
 };
 pub use core::PortWrite;
 pub use error::Error;
+pub use firmware::{seabios, vga_rom};
+pub use hako_chips::vga::{Image, TextScreen};
 pub use hako_engine::Time;
 pub use image::ImageKind;
 pub use machine::{Machine, Progress};

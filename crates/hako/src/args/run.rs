@@ -1,0 +1,231 @@
+//! Options of `hako run` and `hako demo`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use hako_machine::trace::TraceSpec;
+use hako_machine::{
+    ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, SinkSpec, Source,
+};
+
+use super::values::{self, BootOrder, Port};
+
+/// Which CPU executes the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// kvm where it is there and fast, else soft
+    Auto,
+    /// /dev/kvm
+    Kvm,
+    /// hako's own CPU in software
+    Soft,
+}
+
+/// Which board the guest runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Machine {
+    /// RAM with the image at 0, a byte sink at port 1, nothing else
+    Bare,
+    /// A PC with its chips and firmware
+    Pc,
+}
+
+/// How guest time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Clock {
+    /// By instructions executed: repeatable to the bit; waiting costs nothing
+    Virtual,
+    /// With the host's time
+    Host,
+}
+
+/// What follows a triple fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TripleFault {
+    /// Stop with a report and status 6
+    Stop,
+    /// Reset the machine, as a PC does
+    Reset,
+}
+
+const EXAMPLES: &str = "\
+IMAGE is booted as what it is: a floppy size (160K to 2.88M) with the boot signature as a floppy, an
+ISO 9660 image as a CD, anything else with the boot signature as a hard disk, also of 512 bytes.
+With --machine bare it is copied to address 0 as it is.
+
+Exit status:
+  odd          the guest wrote V to the debug-exit port: ((V << 1) | 1) & 0xff
+  0            the guest halted for good, powered off, or reset with --no-reboot
+  2, 4         wrong usage; a host or image error
+  6            triple fault, with a report
+  8, 10        an engine error; an instruction or exit that nobody understands
+  124          timeout
+  130, 143     interrupted, terminated
+
+On a terminal, Ctrl-A x leaves and Ctrl-A Ctrl-A sends Ctrl-A.
+
+Examples:
+  hako run boot.img
+  hako run --engine soft --screen --timeout 5s mbr.bin
+  hako run --disk a.img,snapshot --cdrom install.iso --boot cdrom,disk
+  hako run --machine bare --trace exits,io rom.bin
+  hako run --debug-exit 0x501 --no-reboot kernel.img; echo $?";
+
+/// Boot an image and let it run.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct RunArgs {
+    /// The image to boot; may be left out where --disk, --floppy or --cdrom gives the medium
+    pub image: Option<PathBuf>,
+
+    /// Everything else.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+/// Run one of the built-in guests.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Examples:\n  hako demo\n  hako demo hello\n  hako demo print-a --firmware seabios --screen"
+)]
+pub struct DemoArgs {
+    /// The guest's name; without one, the list is printed
+    pub name: Option<String>,
+
+    /// Everything else.
+    #[command(flatten)]
+    pub options: RunOptions,
+}
+
+/// Options that `run` and `demo` share.
+#[derive(Args, Clone, Debug)]
+pub struct RunOptions {
+    /// Which CPU executes the guest
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
+
+    /// Which board the guest runs on
+    #[arg(long, value_enum, default_value_t = Machine::Pc)]
+    pub machine: Machine,
+
+    /// RAM [default: 64M; on bare the image's size, rounded up to 4K]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    pub memory: Option<u64>,
+
+    /// builtin (no file needed), seabios (from /usr/share/seabios), or the path of a ROM image
+    #[arg(long, value_name = "WHICH", default_value = "builtin")]
+    pub firmware: String,
+
+    /// A hard disk: PATH[,if=ide][,readonly][,snapshot]; repeatable
+    #[arg(long, value_name = "SPEC", value_parser = values::disk)]
+    pub disk: Vec<DiskSpec>,
+
+    /// A floppy image in drive A: PATH[,readonly][,snapshot]
+    #[arg(long, value_name = "SPEC", value_parser = values::disk)]
+    pub floppy: Option<DiskSpec>,
+
+    /// A CD image
+    #[arg(long, value_name = "PATH")]
+    pub cdrom: Option<PathBuf>,
+
+    /// What to try in which order: disk, floppy, cdrom, separated by commas [default: where IMAGE went first]
+    #[arg(long, value_name = "ORDER", value_parser = values::boot_order)]
+    pub boot: Option<BootOrder>,
+
+    /// COM1: stdio, none or file:PATH
+    #[arg(long, value_name = "WHERE", default_value = "stdio", value_parser = values::sink)]
+    pub serial: SinkSpec,
+
+    /// The debug ports 0xe9 and 0x402: stdio, none or file:PATH
+    #[arg(long, value_name = "WHERE", default_value = "none", value_parser = values::sink)]
+    pub debugcon: SinkSpec,
+
+    /// The port whose writes end the run, or none
+    #[arg(long, value_name = "PORT", default_value = "0xf4", value_parser = values::port)]
+    pub debug_exit: Port,
+
+    /// A reset ends the run instead of restarting the machine
+    #[arg(long)]
+    pub no_reboot: bool,
+
+    /// What follows a triple fault
+    #[arg(long, value_enum, default_value_t = TripleFault::Stop)]
+    pub triple_fault: TripleFault,
+
+    /// End after this time: guest time under the virtual clock, wall time otherwise (5s, 500ms, 2m)
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
+
+    /// How guest time passes on soft [default: host on a terminal, else virtual]
+    #[arg(long, value_enum)]
+    pub clock: Option<Clock>,
+
+    /// Print the VGA text screen after the end
+    #[arg(long)]
+    pub screen: bool,
+
+    /// Write the screen as a PNG picture after the end
+    #[arg(long, value_name = "FILE")]
+    pub screenshot: Option<PathBuf>,
+
+    /// Log exits, io, mmio, int, instr (comma-separated) to standard error, or to FILE with :FILE behind
+    #[arg(long, value_name = "KINDS[:FILE]", value_parser = values::trace)]
+    pub trace: Option<TraceSpec>,
+
+    /// Say which engine was chosen and why, what was loaded, and what it took
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+impl From<Engine> for EngineChoice {
+    fn from(engine: Engine) -> EngineChoice {
+        match engine {
+            Engine::Auto => EngineChoice::Auto,
+            Engine::Kvm => EngineChoice::Kvm,
+            Engine::Soft => EngineChoice::Soft,
+        }
+    }
+}
+
+impl RunOptions {
+    /// The machine that the options describe, with `image` in it.
+    pub fn config(&self, image: Option<Source>) -> Config {
+        Config {
+            engine: self.engine.into(),
+            machine: match self.machine {
+                Machine::Bare => MachineKind::Bare,
+                Machine::Pc => MachineKind::Pc,
+            },
+            memory: self.memory,
+            firmware: match self.firmware.as_str() {
+                "builtin" => FirmwareChoice::Builtin,
+                "seabios" => FirmwareChoice::SeaBios,
+                path => FirmwareChoice::Path(path.into()),
+            },
+            image,
+            disks: self.disk.clone(),
+            floppy: self.floppy.clone(),
+            cdrom: self.cdrom.clone().map(|path| DiskSpec::from(Source::File(path))),
+            boot: self.boot.clone().map_or_else(Vec::new, |order| order.0),
+            serial: self.serial.clone(),
+            debugcon: self.debugcon.clone(),
+            debug_exit: self.debug_exit.0,
+            no_reboot: self.no_reboot,
+            triple_fault: match self.triple_fault {
+                TripleFault::Stop => hako_machine::TripleFault::End,
+                TripleFault::Reset => hako_machine::TripleFault::Reset,
+            },
+            clock: self.clock.map(|clock| match clock {
+                Clock::Virtual => ClockKind::Virtual,
+                Clock::Host => ClockKind::Host,
+            }),
+            timeout: self.timeout,
+            trace: self.trace.clone(),
+            stdin: self.serial == SinkSpec::Stdio,
+            signals: true,
+            ..Config::default()
+        }
+    }
+}

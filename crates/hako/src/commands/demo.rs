@@ -1,0 +1,50 @@
+//! `hako demo`: the guests that are built in.
+
+use hako_guests::{ALL, Guest, Medium};
+use hako_machine::{Config, DiskSpec, Source};
+
+use super::run::drive;
+use crate::args::run::{DemoArgs, Machine, RunOptions};
+
+/// Short names for those that a newcomer asks for first.
+const ALIASES: &[(&str, &str)] = &[("mbr", "print-a"), ("triple-fault", "triple-protected")];
+
+/// Runs a built-in guest, or lists them all.
+pub fn run(args: &DemoArgs) -> u8 {
+    let Some(name) = &args.name else {
+        list();
+        return 0;
+    };
+    let full = ALIASES.iter().find(|a| a.0 == name).map_or(name.as_str(), |a| a.1);
+    let Some(guest) = Guest::named(full) else {
+        eprintln!("hako: there is no guest named '{name}'; 'hako demo' lists them");
+        return 2;
+    };
+    let mut options = args.options.clone();
+    if guest.medium == Medium::Rom {
+        options.machine = Machine::Bare;
+    }
+    drive(config(guest, &options), &options)
+}
+
+/// The machine with the guest's medium in it.
+fn config(guest: &Guest, options: &RunOptions) -> Config {
+    let mut image = guest.image.to_vec();
+    image.resize(usize::try_from(guest.medium_len()).unwrap_or(image.len()), 0);
+    let image = Source::from(image);
+    match guest.medium {
+        Medium::Rom | Medium::HardDisk => options.config(Some(image)),
+        Medium::Floppy => Config { floppy: Some(DiskSpec::from(image)), ..options.config(None) },
+        Medium::Cd => Config { cdrom: Some(DiskSpec::from(image)), ..options.config(None) },
+    }
+}
+
+fn list() {
+    let width = ALL.iter().map(|g| g.name.len()).max().unwrap_or(0);
+    for Guest { name, about, .. } in ALL {
+        println!("{name:width$}  {about}");
+    }
+    for (alias, name) in ALIASES {
+        println!("{alias:width$}  short for {name}");
+    }
+}

@@ -1,0 +1,5 @@
+//! One file per command. Each returns the process exit status.
+
+pub mod demo;
+pub mod doctor;
+pub mod run;
