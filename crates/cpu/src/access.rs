@@ -21,6 +21,8 @@ use crate::why::Why;
 pub(crate) enum Phys {
     /// RAM at a slab offset.
     Ram(u64),
+    /// RAM at a slab offset, which a TLB that allows the access knows: it may be read or written without further ado.
+    Plain(u64),
     /// ROM at a slab offset; writes go to the bus at the address.
     Rom(u64, u64),
     /// A device or nothing.
@@ -32,6 +34,7 @@ impl Phys {
     fn add(self, n: u64) -> Phys {
         match self {
             Phys::Ram(off) => Phys::Ram(off + n),
+            Phys::Plain(off) => Phys::Plain(off + n),
             Phys::Rom(off, gpa) => Phys::Rom(off + n, gpa + n),
             Phys::Bus(gpa) => Phys::Bus(gpa + n),
         }
@@ -247,7 +250,19 @@ impl Cx<'_> {
     }
 
     /// Translates all pages of an access of 1 to 16 bytes.
+    #[inline]
     pub fn span(&mut self, lin: u64, n: u64, access: Access, user: bool) -> Result<Span, Trap> {
+        if !self.cpu.watch
+            && lin & PAGE_MASK <= PAGE_SIZE - n
+            && let Some(first) = self.hit(lin, access, user)
+        {
+            return Ok(Span { first, split: n as u8, second: first });
+        }
+        self.span_slow(lin, n, access, user)
+    }
+
+    #[inline(never)]
+    fn span_slow(&mut self, lin: u64, n: u64, access: Access, user: bool) -> Result<Span, Trap> {
         if self.cpu.watch && access != Access::Execute {
             crate::debug::watch(self, lin, n, access == Access::Write);
         }
@@ -261,18 +276,39 @@ impl Cx<'_> {
         Ok(Span { first, split: left as u8, second })
     }
 
-    /// Where a linear address leads, after the page's checks.
-    pub fn translate(&mut self, lin: u64, access: Access, user: bool) -> Result<Phys, Trap> {
-        let key = if user { USER } else { 0 };
+    /// What the TLB knows of a linear address.
+    #[inline(always)]
+    fn hit(&self, lin: u64, access: Access, user: bool) -> Option<Phys> {
+        let tlb = &self.cpu.tlb;
         let table = match access {
-            Access::Read => &self.cpu.tlb.read,
-            Access::Write => &self.cpu.tlb.write,
-            Access::Execute => &self.cpu.tlb.exec,
+            Access::Read => &tlb.read,
+            Access::Write => &tlb.write,
+            Access::Execute => &tlb.exec,
         };
+        let tag = lin & !PAGE_MASK | table.generation() | if user { USER } else { 0 };
         let e = table.entry(lin);
-        if access == Access::Write && e.tag & !CODE == lin & !PAGE_MASK | table.generation() | key {
-            return Ok(Phys::Ram(lin.wrapping_add(e.addend)));
+        let off = lin.wrapping_add(e.addend);
+        if e.tag == tag {
+            Some(Phys::Plain(off))
+        } else if e.tag == tag | CODE {
+            Some(Phys::Ram(off))
+        } else {
+            None
         }
+    }
+
+    /// Where a linear address leads, after the page's checks.
+    #[inline]
+    pub fn translate(&mut self, lin: u64, access: Access, user: bool) -> Result<Phys, Trap> {
+        match self.hit(lin, access, user) {
+            Some(phys) => Ok(phys),
+            None => self.translate_slow(lin, access, user),
+        }
+    }
+
+    #[inline(never)]
+    fn translate_slow(&mut self, lin: u64, access: Access, user: bool) -> Result<Phys, Trap> {
+        let key = if user { USER } else { 0 };
         let gpa = self.walk(lin, access, user)?;
         let phys = self.phys(gpa);
         match (phys, access) {
@@ -328,7 +364,7 @@ impl Cx<'_> {
         let n = size_of::<T>();
         let split = usize::from(span.split);
         if split >= n {
-            if let Phys::Ram(off) | Phys::Rom(off, _) = span.first {
+            if let Phys::Plain(off) | Phys::Ram(off) | Phys::Rom(off, _) = span.first {
                 return self.slab.load(off);
             }
             return T::from_u128(self.load_bytes(span.first, n));
@@ -339,9 +375,15 @@ impl Cx<'_> {
     }
 
     /// Writes what a span covers.
+    #[inline]
     pub fn store_span<T: Word>(&mut self, span: &Span, value: T) {
         let n = size_of::<T>();
         let split = usize::from(span.split);
+        if let Phys::Plain(off) = span.first
+            && split >= n
+        {
+            return self.slab.store(off, value);
+        }
         let value = value.to_u128();
         if split >= n {
             return self.store_bytes(span.first, n, value);
@@ -353,7 +395,7 @@ impl Cx<'_> {
     pub fn load_bytes(&mut self, phys: Phys, n: usize) -> u128 {
         let mut buf = [0; 16];
         match phys {
-            Phys::Ram(off) | Phys::Rom(off, _) => {
+            Phys::Plain(off) | Phys::Ram(off) | Phys::Rom(off, _) => {
                 if !self.slab.read(SlabOffset(off), &mut buf[..n]) {
                     buf[..n].fill(0xff);
                 }
@@ -379,7 +421,7 @@ impl Cx<'_> {
     fn store_bytes(&mut self, phys: Phys, n: usize, value: u128) {
         let bytes = value.to_le_bytes();
         match phys {
-            Phys::Ram(off) => {
+            Phys::Plain(off) | Phys::Ram(off) => {
                 if self.slab.flags(SlabOffset(off)).has(PageFlags::CODE) {
                     self.code_written(off, n as u64);
                 }

@@ -14,9 +14,11 @@ use crate::op::Op;
 
 /// The most instructions of one block.
 pub(crate) const MAX_BLOCK: usize = 32;
+/// The most bytes of one block.
+pub(crate) const MAX_BLOCK_BYTES: usize = 128;
 const BUCKETS: usize = 4096;
 /// When so many instructions or blocks are cached, all are dropped.
-const MAX_OPS: usize = 1 << 17;
+pub(crate) const MAX_OPS: usize = 1 << 17;
 const MAX_BLOCKS: usize = 1 << 14;
 /// Writes to a page without blocks until it counts as data again.
 const PATIENCE: u32 = 64;
@@ -81,6 +83,8 @@ pub(crate) struct Blocks {
     page_index: Vec<u32>,
     /// [`Slab::code_epoch`] that the cache agrees with.
     pub epoch: u64,
+    /// The block that runs.
+    pub current: u32,
 }
 
 impl Blocks {
@@ -91,6 +95,7 @@ impl Blocks {
             pages: Vec::new(),
             page_index: Vec::new(),
             epoch: 0,
+            current: 0,
         }
     }
 
@@ -116,6 +121,7 @@ impl Blocks {
         if self.page_index.len() < pages {
             self.page_index = vec![NONE; pages];
         }
+        self.blocks.reserve(MAX_BLOCKS);
     }
 
     /// Whether the next block may not fit.
@@ -211,7 +217,8 @@ impl Blocks {
         (id, fresh)
     }
 
-    /// Drops the blocks that overlap `n` bytes at slab offset `off`, all in one page. Returns whether there were any.
+    /// Drops the blocks that overlap `n` bytes at slab offset `off`, all in one page. Returns whether the running block
+    /// was among them.
     pub fn written(&mut self, slab: &Slab, off: u64, n: u64) -> bool {
         let slot = self.page_index.get((off >> PAGE_SHIFT) as usize).copied().unwrap_or(NONE);
         let Some(page) = self.pages.get_mut(slot.wrapping_sub(1) as usize) else { return false };
@@ -235,7 +242,7 @@ impl Blocks {
             let start = b.key >> 8 & PAGE_MASK;
             let end = start + u64::from(b.bytes);
             if start < to && from < end {
-                hit = true;
+                hit |= self.current == at - 1;
                 let key = core::mem::replace(&mut b.key, DEAD);
                 let after = b.next_in_bucket;
                 self.unlink(key, at, after);

@@ -298,26 +298,36 @@ impl Cpu {
 
     /// Recomputes everything derived from CR0, CR4, EFER, RFLAGS.VM/AC, CPL and the segment registers.
     pub(crate) fn update_mode(&mut self) {
-        let real = !self.protected();
-        let cs = self.seg[SegReg::Cs as usize].attr;
-        self.code_size =
-            if self.long() && cs.contains(SegAttr::L) { 2 } else { u8::from(cs.contains(SegAttr::DB)) };
-        self.ip_mask = if self.code_size == 2 { !0 } else { 0xffff_ffff };
-        self.code_end = match self.code_size {
-            2 => u64::MAX,
-            _ => u64::from(self.seg[SegReg::Cs as usize].limit) + 1,
-        };
-        let ss = self.seg[SegReg::Ss as usize].attr;
-        self.stack_mask = match (self.long64(), ss.contains(SegAttr::DB)) {
-            (true, _) => !0,
-            (false, big) => ADDRESS_MASK[usize::from(big)],
-        };
-        let long64 = self.long64();
+        self.update_code();
+        self.update_stack();
         for reg in SegReg::ALL {
-            let seg = &self.seg[reg as usize];
-            self.fast[reg as usize] =
-                if long64 { SegFast::long(reg, seg) } else { SegFast::legacy(seg, real) };
+            self.update_fast(reg);
         }
+        self.update_key();
+    }
+
+    /// What CS says: the size of code and its end.
+    fn update_code(&mut self) {
+        let cs = &self.seg[SegReg::Cs as usize];
+        let long = self.long() && cs.attr.contains(SegAttr::L);
+        let end = u64::from(cs.limit) + 1;
+        let size = u8::from(cs.attr.contains(SegAttr::DB));
+        (self.code_size, self.ip_mask, self.code_end) =
+            if long { (2, !0, u64::MAX) } else { (size, 0xffff_ffff, end) };
+    }
+
+    fn update_stack(&mut self) {
+        let big = self.seg[SegReg::Ss as usize].attr.contains(SegAttr::DB);
+        self.stack_mask = if self.long64() { !0 } else { ADDRESS_MASK[usize::from(big)] };
+    }
+
+    fn update_fast(&mut self, reg: SegReg) {
+        let seg = &self.seg[reg as usize];
+        self.fast[reg as usize] =
+            if self.long64() { SegFast::long(reg, seg) } else { SegFast::legacy(seg, !self.protected()) };
+    }
+
+    fn update_key(&mut self) {
         let user = if self.cpl == 3 { tlb::USER } else { 0 };
         let slow = if self.alignment_checked() || self.watch { tlb::SLOW } else { 0 };
         self.key = user | slow;
@@ -331,13 +341,23 @@ impl Cpu {
     /// Replaces a segment register and what is derived from it.
     pub(crate) fn set_seg(&mut self, reg: SegReg, seg: Segment) {
         self.seg[reg as usize] = seg;
-        self.update_mode();
+        let was_long = self.long64();
+        match reg {
+            SegReg::Cs => self.update_code(),
+            SegReg::Ss => self.update_stack(),
+            _ => {}
+        }
+        if was_long != self.long64() {
+            self.update_mode();
+        } else {
+            self.update_fast(reg);
+        }
     }
 
     /// Replaces CPL and what is derived from it.
     pub(crate) fn set_cpl(&mut self, cpl: u8) {
         self.cpl = cpl & 3;
-        self.update_mode();
+        self.update_key();
     }
 
     /// Drops all translations.
@@ -361,6 +381,10 @@ impl Cpu {
     /// Takes over what a bus access reported.
     #[inline]
     pub(crate) fn attend_bus(&mut self, a: Attention) {
+        // The access may have moved data into cached code.
+        if self.memory.as_ref().is_some_and(|m| m.slab().code_epoch() != self.blocks.epoch) {
+            self.attn |= Attn::CODE;
+        }
         if a.is_empty() {
             return;
         }

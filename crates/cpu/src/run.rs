@@ -8,7 +8,7 @@ use hako_x86::{Activity, Shadow};
 
 use crate::access::{Phys, canonical};
 use crate::attn::Attn;
-use crate::code::{Arena, MAX_BLOCK, key};
+use crate::code::{Arena, MAX_BLOCK, MAX_BLOCK_BYTES, MAX_OPS, key};
 use crate::cpu::{Cpu, Stop, StopKind};
 use crate::cx::{Cx, Trap};
 use crate::decode::{self, MAX_LEN};
@@ -228,6 +228,7 @@ impl Cx<'_> {
             arena.clear();
             self.slab = Arc::clone(new.slab());
             self.cpu.blocks.attach(&self.slab);
+            arena.reserve(MAX_OPS);
             self.cpu.blocks.epoch = self.slab.code_epoch();
         }
         self.cpu.memory = Some(new);
@@ -258,7 +259,7 @@ impl Cx<'_> {
         let here = self.code_bytes_left(lin)?;
         let user = self.cpu.cpl == 3;
         let phys = self.translate(lin, Access::Execute, user)?;
-        let (Phys::Ram(off) | Phys::Rom(off, _)) = phys else {
+        let (Phys::Plain(off) | Phys::Ram(off) | Phys::Rom(off, _)) = phys else {
             return Ok(Next::Single(self.decode_single(lin)?));
         };
         let key = key(off, self.cpu.code_size);
@@ -338,6 +339,7 @@ impl Cx<'_> {
 
     #[inline(always)]
     fn run_block(&mut self, arena: &Arena, id: u32) -> Result<(), Trap> {
+        self.cpu.blocks.current = id;
         let Some(b) = self.cpu.blocks.get(id) else { return Ok(()) };
         let (first, len, bytes) = (b.first as usize, usize::from(b.len), u64::from(b.bytes));
         let Some(ops) = arena.get(first..first + len) else { return Ok(()) };
@@ -394,22 +396,14 @@ impl Cx<'_> {
 
 /// Decodes instructions from slab offset `off` while they lie within `left` bytes. Returns their length.
 fn decode_block(slab: &Slab, arena: &mut Arena, off: u64, left: u64, mode: u8) -> u16 {
-    let mut buf = [0; MAX_BLOCK * MAX_LEN];
+    let mut buf = [0; MAX_BLOCK_BYTES];
     let window = buf.len().min(left as usize);
-    // Most blocks are short: read little, and the rest only when it is needed.
-    let mut have = window.min(64);
-    if !slab.read(SlabOffset(off), &mut buf[..have]) {
+    if !slab.read(SlabOffset(off), &mut buf[..window]) {
         return 0;
     }
     let mut at = 0;
     for idx in 0..MAX_BLOCK {
-        if have - at < MAX_LEN && have < window {
-            if !slab.read(SlabOffset(off + have as u64), &mut buf[have..window]) {
-                break;
-            }
-            have = window;
-        }
-        let Ok(mut d) = decode::decode(&buf[at..have], mode, at as u16) else { break };
+        let Ok(mut d) = decode::decode(&buf[at..window], mode, at as u16) else { break };
         d.op.at.idx = idx as u16;
         at += usize::from(d.op.len);
         let ends = d.ends;
