@@ -9,9 +9,9 @@ use hako_firmware::Bios;
 use hako_mem::{Gpa, GuestMemory, MapError, MemoryMap, PAGE_SIZE, Region, RegionKind, Slab, SlabOffset};
 
 use crate::clock::Clock;
-use crate::config::{ClockKind, Config, MachineKind};
+use crate::config::{ClockKind, Config, MachineKind, Source};
 use crate::core::Core;
-use crate::engine::{Choice, Engine};
+use crate::engine::{self, Engine};
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::machine::Machine;
@@ -42,10 +42,9 @@ impl Machine {
         let sinks = Sinks::open(&config.serial, &config.debugcon)?;
         let trace = config.trace.as_ref().map(Trace::open).transpose()?;
         let mut notes = Vec::new();
-        let choice = Choice::make(&config, &mut notes)?;
         let mut made = match config.machine {
-            MachineKind::Bare => bare(&config, choice)?,
-            MachineKind::Pc => pc(&config, choice, &mut notes)?,
+            MachineKind::Bare => bare(&config, &mut notes)?,
+            MachineKind::Pc => pc(&config, &mut notes)?,
         };
         made.engine.vcpu().set_state(&made.board.initial_state())?;
         let clock = clock(&config, &made.engine)?;
@@ -86,7 +85,7 @@ impl Machine {
             notes,
             config,
         };
-        machine.load(false)?;
+        machine.load()?;
         Ok(machine)
     }
 }
@@ -120,30 +119,50 @@ fn slab(len: u64) -> Result<Arc<Slab>, Error> {
     Ok(Arc::new(slab))
 }
 
-/// RAM at 0 with the image in it.
-fn bare(config: &Config, choice: Choice) -> Result<Assembly, Error> {
-    let Some(source) = &config.image else {
-        return Err(Error::Usage("--machine bare needs an image".into()));
-    };
-    let image = disk::whole(source)?;
-    let len = config.memory.unwrap_or(image.len() as u64).max(1).next_multiple_of(PAGE_SIZE);
-    if (image.len() as u64) > len {
-        return Err(Error::Image(format!(
-            "{} has {} bytes and does not fit into {len} bytes of memory; give more with --memory",
-            source.name(),
-            image.len()
-        )));
+/// The image of the bare machine.
+fn bare_image(config: &Config) -> Result<Arc<[u8]>, Error> {
+    match &config.image {
+        Some(source) => disk::whole(source),
+        None => Err(Error::Usage("--machine bare needs an image".into())),
     }
+}
+
+/// Whether the bare machine's image fits into its memory.
+fn check_fit(config: &Config, image: &[u8], len: u64) -> Result<(), Error> {
+    if image.len() as u64 <= len {
+        return Ok(());
+    }
+    let name = config.image.as_ref().map(Source::name).unwrap_or_default();
+    Err(Error::Image(format!(
+        "{name} has {} bytes and does not fit into {len} bytes of memory; give more with --memory",
+        image.len()
+    )))
+}
+
+impl Machine {
+    /// The bare machine's image as the description names it now.
+    pub(crate) fn bare_image(&self) -> Result<Arc<[u8]>, Error> {
+        let image = bare_image(&self.config)?;
+        check_fit(&self.config, &image, self.ram)?;
+        Ok(image)
+    }
+}
+
+/// RAM at 0 with the image in it.
+fn bare(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
+    let image = bare_image(config)?;
+    let len = config.memory.unwrap_or(image.len() as u64).max(1).next_multiple_of(PAGE_SIZE);
+    check_fit(config, &image, len)?;
     let slab = slab(len)?;
     let mut map = MemoryMap::new();
     map.map(Region { gpa: Gpa(0), len, kind: RegionKind::Ram, offset: SlabOffset(0) }).map_err(map_error)?;
     let memory = GuestMemory::new(slab, map);
-    let (engine, _) = Engine::new(choice, MachineKind::Bare, &memory)?;
+    let (engine, _) = engine::make(config, &memory, notes)?;
     Ok(Assembly { board: Board::Bare(Bare::new(memory)), engine, bios: None, image: Some(image), ram: len })
 }
 
 /// A PC.
-fn pc(config: &Config, choice: Choice, notes: &mut Vec<String>) -> Result<Assembly, Error> {
+fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
     let ram = config.memory.unwrap_or(PC_MEMORY);
     if ram < MEGABYTE {
         return Err(Error::Usage(format!("a PC has at least 1 MiB of memory, not {ram} bytes")));
@@ -153,7 +172,7 @@ fn pc(config: &Config, choice: Choice, notes: &mut Vec<String>) -> Result<Assemb
     notes.extend(firmware.note);
     let layout = Layout::new(ram.min(MAX_MEMORY + 1), firmware.rom.len());
     let memory = layout.memory(slab(layout.slab_len())?, &firmware.rom).map_err(map_error)?;
-    let (engine, irqs) = Engine::new(choice, MachineKind::Pc, &memory)?;
+    let (engine, irqs) = engine::make(config, &memory, notes)?;
     let virtual_clock = engine.counts() && config.clock != Some(ClockKind::Host);
     let rtc = config.rtc.unwrap_or_else(|| if virtual_clock { Y2K } else { now() });
     let pc = Pc::new(

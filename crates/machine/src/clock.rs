@@ -1,6 +1,6 @@
 //! The two clocks of a machine: guest time from instructions, or from the host.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hako_engine::{Deadline, Time};
 
@@ -20,8 +20,6 @@ pub enum Clock {
     Host {
         /// Power-on.
         origin: Instant,
-        /// Host time that did not pass for the guest (the machine was stopped).
-        paused: Duration,
     },
 }
 
@@ -36,7 +34,7 @@ impl Clock {
 
     /// A host clock that begins now.
     pub fn new_host() -> Clock {
-        Clock::Host { origin: Instant::now(), paused: Duration::ZERO }
+        Clock::Host { origin: Instant::now() }
     }
 
     /// Power-on again, at this instruction count.
@@ -54,8 +52,8 @@ impl Clock {
             Clock::Virtual { base, count, ns } => {
                 Time(base.0.saturating_add(at.saturating_sub(count).saturating_mul(ns)))
             }
-            Clock::Host { origin, paused } => {
-                let ns = origin.elapsed().saturating_sub(paused).as_nanos();
+            Clock::Host { origin } => {
+                let ns = origin.elapsed().as_nanos();
                 Time(u64::try_from(ns).unwrap_or(u64::MAX))
             }
         }
@@ -98,20 +96,6 @@ impl Clock {
     /// Whether guest time is made of instructions.
     pub fn is_virtual(&self) -> bool {
         matches!(self, Clock::Virtual { .. })
-    }
-
-    /// The clock at guest time `time` and instruction count `at`: for restored machines.
-    pub fn set(&mut self, at: u64, time: Time) {
-        match self {
-            Clock::Virtual { base, count, .. } => (*base, *count) = (time, at),
-            Clock::Host { origin, paused } => {
-                let passed = Duration::from_nanos(time.0);
-                match Instant::now().checked_sub(passed) {
-                    Some(earlier) => (*origin, *paused) = (earlier, Duration::ZERO),
-                    None => *self = Clock::new_host(),
-                }
-            }
-        }
     }
 }
 

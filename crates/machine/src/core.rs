@@ -101,6 +101,20 @@ impl Core {
         }
     }
 
+    /// As new at instruction `count`; the sinks stay open.
+    pub fn restart(&mut self, count: u64) {
+        self.clock.restart(count);
+        self.sinks.forget();
+        self.serial_in.clear();
+        self.serial_at = Time::ZERO;
+        self.activity = 0;
+        self.spoke = false;
+        self.sink_error = None;
+        if let Some(ports) = &mut self.ports {
+            ports.clear();
+        }
+    }
+
     /// Takes what the board has to say.
     pub fn fetch_output(&mut self) {
         self.spoke = true;

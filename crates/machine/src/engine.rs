@@ -1,97 +1,94 @@
 //! The engines behind one value, and the choice between them.
 
-use hako_engine::{Exit, ExitKind, IrqSink, Vcpu};
-use hako_engine_kvm::{CpuidModel, KvmVcpu, Vm, VmConfig};
+use hako_engine::{EngineError, Exit, ExitKind, IrqSink, Vcpu};
+use hako_engine_kvm::{CpuidModel, IrqchipState, KvmVcpu, LapicState, Vm, VmConfig};
 use hako_engine_soft::SoftVcpu;
 use hako_mem::{GuestMemory, SlabOffset};
+use hako_x86::CpuState;
 
 use crate::config::{ClockKind, Config, EngineChoice, MachineKind};
 use crate::error::Error;
 
-/// Which engine it is going to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
-    /// Our own CPU.
-    Soft,
-    /// /dev/kvm.
-    Kvm,
-}
-
-impl Choice {
-    /// As asked for; `auto` finds out by measuring, and notes why.
-    pub fn make(config: &Config, notes: &mut Vec<String>) -> Result<Choice, Error> {
-        Ok(match config.engine {
-            EngineChoice::Soft => Choice::Soft,
-            EngineChoice::Kvm => Choice::Kvm,
-            EngineChoice::Auto if config.clock == Some(ClockKind::Virtual) => {
-                notes.push("engine soft: the virtual clock counts instructions".into());
-                Choice::Soft
-            }
-            EngineChoice::Auto => {
-                let (choice, why) = measure();
-                notes.push(why);
-                choice
-            }
-        })
-    }
-}
-
-/// Asks KVM whether it is there, permitted and fast.
-fn measure() -> (Choice, String) {
-    match hako_engine_kvm::probe().usable {
-        Ok(speed) if speed.is_emulated() => (
-            Choice::Soft,
-            format!(
-                "engine soft: this KVM emulates ring 0 at {:.0} ns an instruction",
-                speed.ring0_ns_per_instruction
-            ),
-        ),
-        Ok(speed) => (
-            Choice::Kvm,
-            format!("engine kvm: hardware, {:.1} ns an instruction", speed.ring0_ns_per_instruction),
-        ),
-        Err(why) => (Choice::Soft, format!("engine soft: {why}")),
-    }
+/// KVM: the virtual CPU goes before its VM.
+pub(crate) struct Kvm {
+    /// The virtual CPU.
+    pub vcpu: KvmVcpu,
+    /// Its VM.
+    pub vm: Vm,
+    /// What the interrupt controllers hold at power-on, if they are in the kernel.
+    irqchip: Option<(IrqchipState, LapicState)>,
 }
 
 /// The engine of a machine.
 pub(crate) enum Engine {
     /// Our own CPU.
     Soft(Box<SoftVcpu>),
-    /// KVM. The virtual CPU goes before its VM.
-    Kvm(Box<KvmVcpu>, Box<Vm>),
+    /// KVM.
+    Kvm(Box<Kvm>),
+}
+
+/// An engine, with the wires into its interrupt controllers if it has them.
+type Made = (Engine, Option<Box<dyn IrqSink>>);
+
+/// Makes the engine asked for. `auto` makes the VM that would be used and measures in it; why it chose what it chose
+/// becomes a note.
+pub(crate) fn make(config: &Config, memory: &GuestMemory, notes: &mut Vec<String>) -> Result<Made, Error> {
+    let soft = || (Engine::Soft(Box::default()), None);
+    match config.engine {
+        EngineChoice::Soft => Ok(soft()),
+        EngineChoice::Kvm => Ok(kvm(config.machine, memory)?),
+        EngineChoice::Auto if config.clock == Some(ClockKind::Virtual) => {
+            notes.push("engine soft: the virtual clock counts instructions".into());
+            Ok(soft())
+        }
+        EngineChoice::Auto => {
+            let (made, why) = match kvm(config.machine, memory).and_then(|made| measure(made, memory)) {
+                Ok((made, why)) => (made, why),
+                Err(why) => (None, why.to_string()),
+            };
+            let made = made.unwrap_or_else(soft);
+            notes.push(format!("engine {}: {why}", made.0.name()));
+            Ok(made)
+        }
+    }
+}
+
+/// KVM with its interrupt controllers on a PC.
+fn kvm(machine: MachineKind, memory: &GuestMemory) -> Result<Made, EngineError> {
+    let pc = machine == MachineKind::Pc;
+    let config = VmConfig {
+        irqchip: pc,
+        pit_reinject: false,
+        cpus: 1,
+        cpuid: pc.then(CpuidModel::default),
+        msr_exits: pc,
+    };
+    let vm = Vm::new(config, memory)?;
+    let vcpu = vm.vcpu(0)?;
+    let irqchip = if pc { Some((vm.irqchip_state()?, vcpu.lapic_state()?)) } else { None };
+    let irqs = pc.then(|| vm.irq_sink());
+    Ok((Engine::Kvm(Box::new(Kvm { vcpu, vm, irqchip })), irqs))
+}
+
+/// Keeps KVM if it is fast; the reason in either case.
+fn measure(mut made: Made, memory: &GuestMemory) -> Result<(Option<Made>, String), EngineError> {
+    let Engine::Kvm(kvm) = &mut made.0 else { return Ok((Some(made), String::new())) };
+    let speed = kvm.vcpu.measure(memory)?;
+    let ns = speed.ring0_ns_per_instruction;
+    Ok(if speed.is_emulated() {
+        (None, format!("this KVM emulates the kernel's instructions, {ns:.0} ns each"))
+    } else {
+        (Some(made), format!("/dev/kvm is fast, {ns:.1} ns an instruction"))
+    })
 }
 
 impl Engine {
-    /// Makes it; with KVM's interrupt controllers on a PC, whose wires are returned then.
-    pub fn new(
-        choice: Choice,
-        machine: MachineKind,
-        memory: &GuestMemory,
-    ) -> Result<(Engine, Option<Box<dyn IrqSink>>), Error> {
-        if choice == Choice::Soft {
-            return Ok((Engine::Soft(Box::default()), None));
-        }
-        let pc = machine == MachineKind::Pc;
-        let config = VmConfig {
-            irqchip: pc,
-            pit_reinject: false,
-            cpus: 1,
-            cpuid: pc.then(CpuidModel::default),
-            msr_exits: pc,
-        };
-        let vm = Vm::new(config, memory)?;
-        let vcpu = vm.vcpu(0)?;
-        let irqs = pc.then(|| vm.irq_sink());
-        Ok((Engine::Kvm(Box::new(vcpu), Box::new(vm)), irqs))
-    }
-
     /// The CPU as every engine shows it.
     #[inline]
     pub fn vcpu(&mut self) -> &mut dyn Vcpu {
         match self {
             Engine::Soft(v) => &mut **v,
-            Engine::Kvm(v, _) => &mut **v,
+            Engine::Kvm(k) => &mut k.vcpu,
         }
     }
 
@@ -100,7 +97,7 @@ impl Engine {
     pub fn vcpu_ref(&self) -> &dyn Vcpu {
         match self {
             Engine::Soft(v) => &**v,
-            Engine::Kvm(v, _) => &**v,
+            Engine::Kvm(k) => &k.vcpu,
         }
     }
 
@@ -113,17 +110,46 @@ impl Engine {
     pub fn name(&self) -> &'static str {
         match self {
             Engine::Soft(_) => "soft",
-            Engine::Kvm(..) => "kvm",
+            Engine::Kvm(_) => "kvm",
         }
+    }
+
+    /// As new, for the next guest.
+    pub fn reset(&mut self) -> Result<(), EngineError> {
+        if let Engine::Soft(v) = self {
+            v.reset();
+        }
+        Ok(())
+    }
+
+    /// The CPU's state at power-on, and that of interrupt controllers in the engine.
+    pub fn power_on(&mut self, state: &CpuState) -> Result<(), EngineError> {
+        if let Engine::Kvm(k) = self
+            && let Some((irqchip, lapic)) = &k.irqchip
+        {
+            k.vm.set_irqchip_state(irqchip)?;
+            k.vcpu.set_lapic_state(lapic)?;
+        }
+        self.vcpu().set_state(state)
     }
 
     /// Zeroes what the guest may have changed in the first `ram` bytes of the slab.
     pub fn forget(&self, memory: &GuestMemory, ram: u64) {
-        if let Engine::Kvm(..) = self {
+        if let Engine::Kvm(_) = self {
             // A guest on KVM leaves no marks: everything may have changed.
             memory.slab().fill(SlabOffset(0), ram, 0);
         }
         memory.slab().reset();
+    }
+
+    /// Whether time alone can still wake a halted CPU through the engine's own timers.
+    pub fn timer_can_wake(&self) -> Result<bool, EngineError> {
+        match self {
+            Engine::Kvm(k) if k.irqchip.is_some() => {
+                Ok(k.vm.irqchip_state()?.timer_is_heard() || k.vcpu.lapic_state()?.timer_runs())
+            }
+            _ => Ok(false),
+        }
     }
 }
 

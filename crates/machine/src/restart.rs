@@ -1,9 +1,13 @@
-//! Back to the initial state.
+//! Back to the initial state: for a guest that resets the machine, and for the next guest on the same machine.
 
+use hako_engine::Time;
+use hako_firmware::Bios;
 use hako_mem::Gpa;
 
+use crate::config::Source;
 use crate::error::Error;
 use crate::machine::Machine;
+use crate::media;
 use crate::outcome::Ended;
 
 impl Machine {
@@ -12,22 +16,53 @@ impl Machine {
         self.resets += 1;
         let now = self.core.now(self.raw_count());
         self.core.board.reset(now);
-        if let Some(bios) = &mut self.bios {
-            *bios = Default::default();
-        }
-        self.load(true).map_err(|e| Ended::Failed(e.to_string()))?;
-        let state = self.core.board.initial_state();
-        self.engine.vcpu().set_state(&state).map_err(|e| Ended::Failed(e.to_string()))
+        self.power_on().map_err(|e| Ended::Failed(e.to_string()))
     }
 
-    /// Memory as at power-on: zeros, and the image where there is one.
-    pub(crate) fn load(&self, again: bool) -> Result<(), Error> {
-        let memory = self.core.board.memory();
-        if again {
-            self.engine.forget(memory, self.ram);
+    /// Makes this machine one that has just been built with another image and the same description otherwise. Nothing
+    /// large is allocated and only memory that was used is cleared, so this costs microseconds where building costs
+    /// milliseconds; no state is left.
+    pub fn reset_to(&mut self, image: impl Into<Source>) -> Result<(), Error> {
+        self.config.image = Some(image.into());
+        self.reset()
+    }
+
+    /// Makes this machine one that has just been built: all media are opened again.
+    pub fn reset(&mut self) -> Result<(), Error> {
+        match &mut self.core.board {
+            hako_board::Board::Pc(pc) => {
+                let (disks, boot) = media::open(&self.config)?;
+                pc.replace_media(disks, boot);
+            }
+            hako_board::Board::Bare(_) => self.image = Some(self.bare_image()?),
         }
+        self.engine.reset()?;
+        self.core.restart(self.raw_count());
+        self.core.board.reset(Time::ZERO);
+        self.count_base = self.raw_count();
+        self.inbox.with(|w| w.serial.clear());
+        (self.outcome, self.rescued, self.resets, self.shown) = (None, 0, 0, Time::ZERO);
+        self.input_open = false;
+        self.power_on()
+    }
+
+    /// Memory, firmware and CPU as at power-on.
+    fn power_on(&mut self) -> Result<(), Error> {
+        if let Some(bios) = &mut self.bios {
+            *bios = Bios::new();
+        }
+        self.engine.forget(self.core.board.memory(), self.ram);
+        self.load()?;
+        let state = self.core.board.initial_state();
+        Ok(self.engine.power_on(&state)?)
+    }
+
+    /// The image where it is memory's content.
+    pub(crate) fn load(&self) -> Result<(), Error> {
         match &self.image {
-            Some(image) => memory.write(Gpa(0), image).map_err(|e| Error::Host(e.to_string())),
+            Some(image) => {
+                self.core.board.memory().write(Gpa(0), image).map_err(|e| Error::Host(e.to_string()))
+            }
             None => Ok(()),
         }
     }

@@ -129,8 +129,13 @@ impl Machine {
             return Ok(());
         }
         let wake = self.core.next_event();
-        if self.core.board.next_wake() == Time::NEVER && !self.input_possible() {
+        let timer = self.engine.timer_can_wake().map_err(|e| Ended::Failed(e.to_string()))?;
+        if !timer && self.core.board.next_wake() == Time::NEVER && !self.input_possible() {
             return Err(Ended::HaltedForGood);
+        }
+        if !self.engine.counts() {
+            // KVM waits by itself, and its timers with it.
+            return Ok(());
         }
         let count = self.raw_count();
         let target = wake.min(until).min(self.limit());

@@ -37,15 +37,21 @@ impl Pc {
             .iter()
             .map(|r| E820Entry { address: r.start.0, length: r.len, kind: r.kind as u32 })
             .collect();
-        let order: String = self.boot.iter().map(|d| path(*d)).collect();
-        let mut files = alloc::vec![("etc/e820", e820_file(&e820)), ("bootorder", order.into_bytes())];
+        let mut files = alloc::vec![("etc/e820", e820_file(&e820))];
         if let Some(rom) = vga_rom {
             files.push(("vgaroms/vgabios.bin", rom));
         }
         for (name, data) in files {
-            // Three files with short names and sizes cannot be refused.
+            // A few files with short names and sizes cannot be refused.
             let _ = cfg.add_file(name, data);
         }
+        self.describe_boot_order();
+    }
+
+    /// Tells fw_cfg the boot order.
+    pub(super) fn describe_boot_order(&mut self) {
+        let order: String = self.boot.iter().map(|d| path(*d)).collect();
+        let _ = self.fw_cfg.add_file("bootorder", order.into_bytes());
     }
 
     /// Lets the built-in firmware answer a trap.

@@ -177,6 +177,16 @@ impl Pc {
         self.attention = Attention::empty();
     }
 
+    /// Other media in the drives, and another boot order: what a machine for another guest differs in. A reset has to
+    /// follow.
+    pub fn replace_media(&mut self, disks: Disks, boot: Vec<Drive>) {
+        self.disks = disks;
+        if self.boot != boot {
+            self.boot = boot;
+            self.describe_boot_order();
+        }
+    }
+
     /// The CPU after RESET.
     pub fn initial_state() -> CpuState {
         CpuState::reset()
