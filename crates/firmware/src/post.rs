@@ -5,7 +5,7 @@ use hako_mem::{Gpa, GuestMemory};
 use crate::bda::{self, ebda};
 use crate::call::Call;
 use crate::disk::{self, Geometry};
-use crate::{Drive, clock, rom, system, video};
+use crate::{Drive, clock, keyboard, rom, system, video};
 
 /// The most hard disks that INT 13h numbers.
 pub(crate) const MAX_DISKS: u8 = 8;
@@ -43,6 +43,7 @@ pub(crate) fn post(call: &mut Call<'_>) {
         (0..MAX_DISKS).take_while(|&n| call.platform.disk(Drive::HardDisk(n)).is_some()).count() as u8;
     data_area(call, disks);
     extended_data_area(call, disks);
+    keyboard::start(call);
     clock::start(call);
     video::start(call);
 }

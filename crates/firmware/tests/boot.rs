@@ -82,6 +82,12 @@ fn the_tick_count_begins_with_the_time_of_day() {
 }
 
 #[test]
+fn the_8042_is_told_to_interrupt_and_to_translate() {
+    let m = Machine::with_disk();
+    assert!(m.paper.keyboard_controller.ends_with(&[0x60, 0x65]));
+}
+
+#[test]
 fn vector_41h_points_to_the_disk_parameters() {
     let m = Machine::with_disk();
     let at = u64::from(m.word(0x41 * 4 + 2)) * 16 + u64::from(m.word(0x41 * 4));

@@ -12,6 +12,12 @@ use crate::call::Call;
 
 pub(crate) use scan::{key, paused};
 
+/// Power-on: the 8042's command byte says IRQ 1, self-test passed, mouse off, codes translated to set 1.
+pub(crate) fn start(call: &mut Call<'_>) {
+    call.outb(0x64, 0x60);
+    call.outb(0x60, 0x65);
+}
+
 /// The physical address of an offset in segment 40h.
 fn at(offset: u16) -> Gpa {
     Gpa(0x400 + u64::from(offset))

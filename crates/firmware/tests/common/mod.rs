@@ -75,6 +75,7 @@ pub struct Paper {
     pub pci: HashMap<(u32, u8), u8>,
     pci_address: u32,
     pub port92: u8,
+    pub keyboard_controller: Vec<u8>,
     pub uart: Vec<u8>,
     pub uart_input: Vec<u8>,
     pub out_count: usize,
@@ -108,6 +109,7 @@ impl Paper {
             pci: HashMap::new(),
             pci_address: 0,
             port92: 0,
+            keyboard_controller: Vec::new(),
             uart: Vec::new(),
             uart_input: Vec::new(),
             out_count: 0,
@@ -159,6 +161,7 @@ impl Paper {
         match port {
             0x70 => self.cmos_index = usize::from(v & 0x7f),
             0x71 => self.cmos[self.cmos_index] = v,
+            0x60 | 0x64 => self.keyboard_controller.push(v),
             0x92 => self.port92 = v,
             0x3c0 => match self.attribute_index.take() {
                 None => self.attribute_index = Some(v),
