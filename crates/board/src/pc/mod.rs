@@ -234,9 +234,8 @@ impl Pc {
         if self.wish.is_some() {
             attention |= Attention::WISH;
         }
-        let lines = self.lines();
-        if lines != self.seen {
-            self.seen = lines;
+        let seen = self.seen;
+        if self.lines() != seen {
             attention |= Attention::LINES;
         }
         attention
@@ -281,8 +280,12 @@ impl Pc {
         ]
     }
 
+    /// The levels; whoever asks knows them from now on. (After an acknowledge the CPU asks by itself: an interrupt that
+    /// the next access raises is news then, though the line was high when it was last told.)
     pub(crate) fn lines(&mut self) -> Lines {
-        Lines { intr: self.wires.intr(), nmi: false, a20: self.port92.a20() || self.keyboard.a20() }
+        self.seen =
+            Lines { intr: self.wires.intr(), nmi: false, a20: self.port92.a20() || self.keyboard.a20() };
+        self.seen
     }
 
     pub(crate) fn acknowledge(&mut self) -> u8 {
