@@ -1,0 +1,197 @@
+//! The whole PC: any port, any address, any time, with everything that may come from outside.
+
+use std::sync::Arc;
+
+use hako_board::{Board, Disks, Layout, Pc, PcConfig};
+use hako_chips::i8042::keys::{KEYS, KeyEvent};
+use hako_engine::{At, Attention, Bus, Lines, Time};
+use hako_firmware::{Bios, Drive, rom};
+use hako_mem::{Gpa, GuestMemory, Slab};
+use hako_x86::Width;
+
+use crate::clock::{Clock, lies_ahead};
+use crate::disk::Disk;
+use crate::input::Input;
+
+/// Ports where a guest's accesses do something.
+const PORTS: [u16; 44] = [
+    0x00, 0x05, 0x0a, 0x0b, 0x20, 0x21, 0x40, 0x43, 0x60, 0x61, 0x64, 0x70, 0x71, 0x80, 0x81, 0x92, 0xa0,
+    0xa1, 0xb2, 0xb8, 0xc0, 0xe9, 0xf4, 0x170, 0x177, 0x1f0, 0x1f2, 0x1f7, 0x3c0, 0x3c5, 0x3d4, 0x3f2, 0x3f5,
+    0x3f6, 0x3f8, 0x3f9, 0x402, 0x4d0, 0x510, 0x511, 0x604, 0xcf8, 0xcf9, 0xcfc,
+];
+const WIDTHS: [Width; 3] = [Width::B1, Width::B2, Width::B4];
+
+/// A PC as a bus, with the time that the script says.
+pub struct Rig {
+    /// The board.
+    pub board: Board,
+    /// The time.
+    pub clock: Clock,
+    layout: Layout,
+}
+
+impl Rig {
+    /// A PC of 2 MiB with three media and the built-in firmware.
+    pub fn new() -> Rig {
+        let layout = Layout::new(2 << 20, rom().len());
+        let slab = Arc::new(Slab::heap(layout.slab_len()));
+        let Ok(memory) = layout.memory(slab, rom()) else { panic!("a plain layout was refused") };
+        let config = PcConfig {
+            layout,
+            irqs: None,
+            debug_exit: Some(0xf4),
+            builtin: true,
+            vga_rom: None,
+            boot: vec![Drive::HardDisk(0), Drive::Cdrom(0), Drive::Floppy(0)],
+            rtc: 946_684_800,
+        };
+        let disks = Disks {
+            hard: vec![Box::new(Disk::new(1024, b"hard"))],
+            floppy: Some(Box::new(Disk::new(2880, b"floppy"))),
+            cdrom: Some(Box::new(Disk::new(256, b"cd"))),
+        };
+        let board = Board::Pc(Box::new(Pc::new(config, memory, disks)));
+        Rig { board, clock: Clock::default(), layout }
+    }
+
+    /// The firmware is read-only to everybody in the machine.
+    pub fn check_rom(&self) {
+        let mut now = vec![0; rom().len()];
+        assert!(self.board.memory().slab().read(self.layout.rom_offset(), &mut now));
+        assert!(now == rom(), "the ROM was written");
+    }
+}
+
+impl Bus for Rig {
+    fn port_in(&mut self, _: At, port: u16, width: Width, data: &mut [u8]) -> Attention {
+        self.board.port_in(self.clock.now, port, width, data)
+    }
+    fn port_out(&mut self, _: At, port: u16, width: Width, data: &[u8]) -> Attention {
+        self.board.port_out(self.clock.now, port, width, data)
+    }
+    fn mmio_read(&mut self, _: At, gpa: Gpa, data: &mut [u8]) -> Attention {
+        self.board.mmio_read(self.clock.now, gpa, data)
+    }
+    fn mmio_write(&mut self, _: At, gpa: Gpa, data: &[u8]) -> Attention {
+        self.board.mmio_write(self.clock.now, gpa, data)
+    }
+    fn msr_read(&mut self, _: At, index: u32) -> Option<u64> {
+        self.board.msr_read(self.clock.now, index)
+    }
+    fn msr_write(&mut self, _: At, index: u32, value: u64) -> Option<Attention> {
+        self.board.msr_write(self.clock.now, index, value)
+    }
+    fn acknowledge(&mut self, _: At) -> u8 {
+        self.board.acknowledge(self.clock.now)
+    }
+    fn lines(&mut self, _: At) -> Lines {
+        self.board.lines()
+    }
+    fn tsc(&mut self, _: At) -> u64 {
+        self.clock.now.0
+    }
+    fn memory(&self) -> &GuestMemory {
+        self.board.memory()
+    }
+}
+
+/// Plays a script.
+pub fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let mut rig = Rig::new();
+    let mut bios = Bios::new();
+    // What the CPU knows of the lines: it looks when it is told, and after an acknowledge.
+    let mut seen = rig.board.lines();
+    while !input.is_empty() {
+        let now = rig.clock.advance(&mut input);
+        match play(&mut rig, &mut bios, &mut input, now) {
+            Some(attention) if !attention.contains(Attention::LINES) => {
+                let told = input.u8() % 2 == 0 || rig.board.lines() == seen;
+                assert!(told, "a line moved and nobody was told");
+            }
+            _ => seen = rig.board.lines(),
+        }
+        // Nobody fetches it otherwise.
+        rig.board.output().clear();
+    }
+    rig.check_rom();
+}
+
+/// One access. Its attention, where the contract gives one.
+fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, now: Time) -> Option<Attention> {
+    let board = &mut rig.board;
+    match input.u8() % 20 {
+        0..=5 => {
+            let (port, width, items) = access(input);
+            let mut data = vec![0; width.bytes() * items];
+            return Some(board.port_in(now, port, width, &mut data));
+        }
+        6..=12 => {
+            let (port, width, items) = access(input);
+            let mut data = input.take(width.bytes() * items).to_vec();
+            data.resize(width.bytes() * items, 0);
+            return Some(board.port_out(now, port, width, &data));
+        }
+        13 => {
+            let mut data = [0; 8];
+            let len = 1 + usize::from(input.u8() % 8);
+            return Some(board.mmio_read(now, address(input), &mut data[..len]));
+        }
+        14 => {
+            let len = 1 + usize::from(input.u8() % 8);
+            let gpa = address(input);
+            return Some(board.mmio_write(now, gpa, &input.u64().to_le_bytes()[..len]));
+        }
+        15 => {
+            let now = rig.clock.jump(board.next_event());
+            let attention = board.tick(now);
+            lies_ahead(board.next_event(), now);
+            assert!(board.next_wake() >= board.next_event(), "an interrupt may come before the next event");
+            return Some(attention);
+        }
+        16 => {
+            let room = board.serial_has_room();
+            assert_eq!(board.serial_input(now, input.u8()), room);
+        }
+        17 => {
+            if let Board::Pc(pc) = board {
+                let key = KEYS[usize::from(input.u8()) % KEYS.len()].0;
+                let _ = pc.type_keys([KeyEvent { key, down: true }, KeyEvent { key, down: false }], now);
+                let _ = (pc.text_screen(), pc.typing_done());
+            }
+        }
+        18 => {
+            let _ = (board.take_wish(), board.msr_read(now, input.u32()));
+            if board.lines().intr {
+                let _ = board.acknowledge(now);
+            }
+        }
+        _ => {
+            if input.u8() % 4 == 0 {
+                board.reset(now);
+            } else {
+                let mut state = board.initial_state();
+                state.gpr[0] = input.u16().into();
+                let _ = board.serve(now, bios, &mut state);
+            }
+        }
+    }
+    None
+}
+
+fn access(input: &mut Input<'_>) -> (u16, Width, usize) {
+    let port = if input.u8() % 4 == 0 {
+        input.u16()
+    } else {
+        input.pick(&PORTS).wrapping_add(u16::from(input.u8() & 3))
+    };
+    let items = if input.u8() % 8 == 0 { 1 + usize::from(input.u8()) } else { 1 };
+    (port, input.pick(&WIDTHS), items)
+}
+
+fn address(input: &mut Input<'_>) -> Gpa {
+    // Accesses stay within a page.
+    let page =
+        if input.u8() & 1 == 0 { 0xc_0000 + u64::from(input.u8() & 0x3f) * 0x1000 } else { input.wild() };
+    Gpa(page & !0xfff | u64::from(input.u16() & 0xff7).min(0xff0))
+}
