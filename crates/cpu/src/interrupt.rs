@@ -207,6 +207,7 @@ fn log(cx: &mut Cx<'_>, fault: &Fault, rip: u64) {
 /// An event has been delivered: the CPU runs.
 fn taken(cx: &mut Cx<'_>) {
     cx.cpu.activity = Activity::Running;
+    cx.cpu.events.shadow = Shadow::None;
     cx.cpu.counters.events = cx.cpu.counters.events.wrapping_add(1);
     cx.cpu.attend(Attn::EVENT);
 }

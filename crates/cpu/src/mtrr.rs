@@ -32,14 +32,17 @@ pub(crate) struct Mtrrs {
     default: u64,
 }
 
+/// Whether a register takes a value.
+type Check = fn(u64) -> bool;
+
 /// Whether a byte is a memory type: UC, WC, WT, WP, WB.
 fn is_type(t: u8) -> bool {
     matches!(t, 0 | 1 | 4 | 5 | 6)
 }
 
 impl Mtrrs {
-    /// The register with an MSR number, and which bits of a value it takes are wrong.
-    fn find(&mut self, index: u32) -> Option<(&mut u64, fn(u64) -> bool)> {
+    /// The register with an MSR number, and what it takes.
+    fn find(&mut self, index: u32) -> Option<(&mut u64, Check)> {
         fn fixed(v: u64) -> bool {
             v.to_le_bytes().into_iter().all(is_type)
         }
@@ -56,11 +59,11 @@ impl Mtrrs {
             return Some((&mut self.default, default));
         }
         if let Some(i) = FIXED.iter().position(|&f| f == index) {
-            return self.fixed.get_mut(i).map(|r| (r, fixed as fn(u64) -> bool));
+            return self.fixed.get_mut(i).map(|r| (r, fixed as Check));
         }
         let i = index.checked_sub(msr::MTRR_PHYSBASE0)?;
         let check = if i.is_multiple_of(2) { base } else { mask };
-        self.variable.get_mut(i as usize).map(|r| (r, check as fn(u64) -> bool))
+        self.variable.get_mut(i as usize).map(|r| (r, check as Check))
     }
 
     /// The value of an MTRR; `None` if it is no MTRR.

@@ -335,6 +335,14 @@ impl Pc {
         stop
     }
 
+    /// Loads the state, executes one instruction or delivers the exception it raises, takes the state back.
+    pub fn step(&mut self) -> Stop {
+        self.cpu.set_state(&self.state).unwrap();
+        let stop = self.cpu.step(&mut self.board);
+        self.state = self.cpu.state();
+        stop
+    }
+
     /// Executes one instruction that must not fault.
     pub fn ok(&mut self) -> &mut Pc {
         let before = self.cpu.faults().total();

@@ -2,4 +2,14 @@
 
 mod machine;
 
-mod smoke;
+mod debug;
+mod far;
+mod interrupts;
+mod iret;
+mod long;
+mod registers;
+mod segments;
+mod state;
+mod system;
+mod task;
+mod v86;

@@ -1,0 +1,336 @@
+//! Control registers, MSRs, CPUID, the time-stamp counter, ports (SDM Vol. 3A 2.5, 9.8; Vol. 4; Vol. 1 chapter 19).
+
+use crate::machine::{DATA, Pc, TSS, sel};
+use hako_cpu::{Cpu, Why};
+use hako_x86::{Cr0, Cr4, Efer, Features, Gpr, RFlags, SegReg, Vector, msr};
+
+const MOV_CR0: [u8; 3] = [0x0f, 0x22, 0xc0];
+const MOV_CR3: [u8; 3] = [0x0f, 0x22, 0xd8];
+const MOV_CR4: [u8; 3] = [0x0f, 0x22, 0xe0];
+const RDMSR: [u8; 2] = [0x0f, 0x32];
+const WRMSR: [u8; 2] = [0x0f, 0x30];
+
+fn write_cr(mut pc: Pc, code: &[u8], value: u64) -> Pc {
+    pc.set_reg(Gpr::Rax, value);
+    pc.code(code);
+    pc
+}
+
+#[test]
+fn cr0_switches_protected_mode_on_and_off() {
+    let mut pc = write_cr(Pc::real(), &MOV_CR0, 0x11);
+    pc.ok();
+    assert_eq!(pc.state.cr0, 0x11);
+    // Still the real-mode segments, at level 0.
+    pc.code(&[0x90]).ok();
+    let mut pc = write_cr(pc, &MOV_CR0, 0);
+    assert_eq!(pc.ok().state.cr0, 0x10, "ET reads one");
+}
+
+#[test]
+fn cr0_checks() {
+    let on = (Cr0::PE | Cr0::PG).bits();
+    write_cr(Pc::real(), &MOV_CR0, Cr0::PG.bits()).gp(0, Why::PagingWithoutProtection);
+    write_cr(Pc::real(), &MOV_CR0, Cr0::NW.bits()).gp(0, Why::NotWriteThroughWithCache);
+    write_cr(Pc::long(0), &MOV_CR0, 1 << 32 | on).gp(0, Why::CrReservedBit);
+    write_cr(Pc::long(0), &MOV_CR0, 1).gp(0, Why::PagingOffIn64BitMode);
+    write_cr(Pc::protected(3), &MOV_CR0, 1).gp(0, Why::NotLevel0);
+    let mut pc = Pc::protected(0);
+    pc.state.efer |= Efer::LME.bits();
+    write_cr(pc, &MOV_CR0, on).gp(0, Why::LongModeWithoutPae);
+    let mut pc = Pc::protected(0);
+    pc.state.efer |= Efer::LME.bits();
+    pc.state.cr4 |= Cr4::PAE.bits();
+    pc.state.tr.attr = crate::machine::attr(0x83);
+    write_cr(pc, &MOV_CR0, on).gp(0, Why::LongModeWith16BitTss);
+    // PAE paging reads four PDPTEs at CR3 and refuses reserved bits in them.
+    let mut pc = Pc::protected(0);
+    pc.state.cr4 |= Cr4::PAE.bits();
+    pc.state.cr3 = DATA;
+    pc.poke64(DATA, 1 << 8 | 3);
+    write_cr(pc, &MOV_CR0, on).gp(0, Why::PdpteReservedBit);
+}
+
+#[test]
+fn the_way_into_long_mode_and_out() {
+    let mut pc = Pc::long(0);
+    pc.set_seg(SegReg::Cs, pc.descriptor(sel::CODE0).segment(sel::CODE0));
+    pc.state.cr0 &= !Cr0::PG.bits();
+    pc.state.efer &= !Efer::LMA.bits();
+    let on = pc.state.cr0 | Cr0::PG.bits();
+    let mut pc = write_cr(pc, &MOV_CR0, on);
+    pc.ok();
+    assert_ne!(pc.state.efer & Efer::LMA.bits(), 0);
+    // From compatibility mode paging may be switched off again.
+    let off = on & !Cr0::PG.bits();
+    let mut pc = write_cr(pc, &MOV_CR0, off);
+    assert_eq!(pc.ok().state.efer & (Efer::LMA | Efer::LME).bits(), Efer::LME.bits());
+}
+
+#[test]
+fn cr4_takes_what_cpuid_offers() {
+    let all = Cr4::VME
+        | Cr4::PVI
+        | Cr4::TSD
+        | Cr4::DE
+        | Cr4::PSE
+        | Cr4::PAE
+        | Cr4::MCE
+        | Cr4::PGE
+        | Cr4::PCE
+        | Cr4::UMIP;
+    let mut pc = write_cr(Pc::protected(0), &MOV_CR4, all.bits());
+    assert_eq!(pc.ok().state.cr4, all.bits());
+    for bit in (0..64).filter(|b| all.bits() >> b & 1 == 0) {
+        write_cr(Pc::long(0), &MOV_CR4, 1 << bit | Cr4::PAE.bits()).gp(0, Why::CrReservedBit);
+    }
+    write_cr(Pc::long(0), &MOV_CR4, 0).gp(0, Why::LongModeWithoutPae);
+}
+
+#[test]
+fn cr3_has_no_bits_above_maxphyaddr_in_long_mode() {
+    let cr3 = Pc::long(0).state.cr3;
+    write_cr(Pc::long(0), &MOV_CR3, cr3 | 1 << 40).gp(0, Why::CrReservedBit);
+    assert_eq!(write_cr(Pc::long(0), &MOV_CR3, cr3 | 0x18).ok().state.cr3, cr3 | 0x18);
+}
+
+#[test]
+fn cr8_is_the_task_priority_in_64_bit_mode() {
+    let mov_cr8 = [0x44, 0x0f, 0x22, 0xc0];
+    assert_eq!(write_cr(Pc::long(0), &mov_cr8, 15).ok().state.cr8, 15);
+    write_cr(Pc::long(0), &mov_cr8, 16).gp(0, Why::CrReservedBit);
+    let mut pc = Pc::long(0);
+    pc.state.cr8 = 5;
+    assert_eq!(pc.code(&[0x44, 0x0f, 0x20, 0xc0]).ok().reg(Gpr::Rax), 5);
+}
+
+#[test]
+fn other_control_registers_do_not_exist() {
+    for modrm in [0xc8, 0xe8, 0xf0, 0xf8] {
+        Pc::protected(0).code(&[0x0f, 0x20, modrm]).faults(Vector::UD, None, Why::BadRegister);
+        Pc::protected(0).code(&[0x0f, 0x22, modrm]).faults(Vector::UD, None, Why::BadRegister);
+    }
+}
+
+fn with_msr(mut pc: Pc, index: u32, value: u64, code: &[u8]) -> Pc {
+    pc.set_reg(Gpr::Rcx, u64::from(index));
+    pc.set_reg(Gpr::Rax, value & 0xffff_ffff);
+    pc.set_reg(Gpr::Rdx, value >> 32);
+    pc.code(code);
+    pc
+}
+
+fn wrmsr(index: u32, value: u64) -> Pc {
+    with_msr(Pc::long(0), index, value, &WRMSR)
+}
+
+fn read_back(mut pc: Pc, index: u32) -> u64 {
+    pc = with_msr(pc, index, 0, &RDMSR);
+    pc.ok();
+    pc.reg(Gpr::Rax) | pc.reg(Gpr::Rdx) << 32
+}
+
+#[test]
+fn plain_msrs_keep_their_values() {
+    let high = 0xffff_8000_1234_5678;
+    let cases = [
+        (msr::STAR, !0),
+        (msr::LSTAR, high),
+        (msr::CSTAR, high),
+        (msr::FMASK, 0xffff_ffff),
+        (msr::KERNEL_GS_BASE, high),
+        (msr::FS_BASE, high),
+        (msr::GS_BASE, high),
+        (msr::SYSENTER_CS, 0xffff),
+        (msr::SYSENTER_ESP, high),
+        (msr::SYSENTER_EIP, high),
+        (msr::TSC_AUX, 7),
+        (msr::PAT, 0x0102_0304_0506_0700 & 0x0101_0404_0506_0700),
+        (msr::TSC_ADJUST, !0),
+        (msr::MTRR_DEF_TYPE, 0xc06),
+        (msr::MTRR_PHYSBASE0 + 1, 0xff_c000_0800),
+    ];
+    for (index, value) in cases {
+        let mut pc = wrmsr(index, value);
+        pc.ok();
+        assert_eq!(read_back(pc, index), value, "{:?}", msr::name(index));
+    }
+}
+
+#[test]
+fn msrs_refuse_what_they_cannot_hold() {
+    let odd = 0x8000_0000_0000;
+    for index in [
+        msr::LSTAR,
+        msr::CSTAR,
+        msr::KERNEL_GS_BASE,
+        msr::FS_BASE,
+        msr::GS_BASE,
+        msr::SYSENTER_ESP,
+        msr::SYSENTER_EIP,
+    ] {
+        wrmsr(index, odd).gp(0, Why::MsrNotCanonical);
+    }
+    for (index, value) in [
+        (msr::FMASK, 1 << 32),
+        (msr::TSC_AUX, 1 << 32),
+        (msr::PAT, 2),
+        (msr::PAT, 8),
+        (msr::EFER, 1 << 1),
+        (msr::DEBUGCTL, 2),
+        (msr::MTRR_DEF_TYPE, 7),
+        (msr::MISC_ENABLE, 1 << 34),
+    ] {
+        wrmsr(index, value).gp(0, Why::MsrReservedBit);
+    }
+    wrmsr(msr::EFER, Efer::SCE.bits()).gp(0, Why::LmeWhilePaging);
+    wrmsr(msr::MTRR_CAP, 0).gp(0, Why::MsrReadOnly);
+    wrmsr(0x1234_5678, 0).gp(0, Why::UnknownMsr);
+    with_msr(Pc::long(0), 0x1234_5678, 0, &RDMSR).gp(0, Why::UnknownMsr);
+    for code in [&RDMSR, &WRMSR] {
+        with_msr(Pc::long(3), msr::STAR, 0, code).gp(0, Why::NotLevel0);
+    }
+}
+
+#[test]
+fn other_msrs_are_the_buss() {
+    let mut pc = wrmsr(msr::APIC_BASE, 0xfee0_0900);
+    pc.board.msr = Some((msr::APIC_BASE, 0));
+    pc.ok();
+    assert_eq!(pc.board.msr, Some((msr::APIC_BASE, 0xfee0_0900)));
+    assert_eq!(read_back(pc, msr::APIC_BASE), 0xfee0_0900);
+}
+
+#[test]
+fn efer_shows_lma_and_cannot_set_it() {
+    let mut pc = with_msr(Pc::protected(0), msr::EFER, Efer::all().bits(), &WRMSR);
+    pc.ok();
+    assert_eq!(pc.state.efer, Efer::all().bits() & !Efer::LMA.bits());
+}
+
+#[test]
+fn the_tsc_follows_the_bus_and_what_was_written() {
+    let rdtsc = [0x0f, 0x31];
+    let mut pc = Pc::protected(0);
+    pc.board.tsc = 0x1_0000_0000;
+    pc.code(&rdtsc).ok();
+    assert_eq!((pc.reg(Gpr::Rdx), pc.reg(Gpr::Rax)), (1, 0));
+    let mut pc = with_msr(Pc::protected(0), msr::TSC, 5000, &WRMSR);
+    pc.board.tsc = 1000;
+    pc.ok();
+    // rdtscp
+    pc.code(&[0x0f, 0x01, 0xf9]).ok();
+    assert_eq!((pc.reg(Gpr::Rax), pc.reg(Gpr::Rcx)), (5001, 0));
+    assert_eq!(read_back(pc, msr::TSC_ADJUST), 4000);
+}
+
+#[test]
+fn tsd_and_pce_keep_level_3_out() {
+    for code in [&[0x0f, 0x31][..], &[0x0f, 0x01, 0xf9]] {
+        let mut pc = Pc::protected(3);
+        pc.state.cr4 |= Cr4::TSD.bits();
+        pc.code(code).gp(0, Why::TimeStampDisabled);
+    }
+    Pc::protected(3).code(&[0x0f, 0x33]).gp(0, Why::PerformanceCountersDisabled);
+    Pc::protected(0).code(&[0x0f, 0x33]).gp(0, Why::NoSuchCounter);
+}
+
+#[test]
+fn cpuid_tells_the_model() {
+    let mut pc = Pc::long(3);
+    pc.set_reg(Gpr::Rax, 0xffff_ffff_0000_0001);
+    pc.code(&[0x0f, 0xa2]).ok();
+    let model = Cpu::model();
+    assert_eq!(pc.reg(Gpr::Rax), u64::from(model.signature));
+    let edx = pc.reg(Gpr::Rdx);
+    assert_eq!(edx & 1, 0, "no x87");
+    assert_eq!(edx >> 9 & 1, 0, "no local APIC without one on the bus");
+    pc.board.msr = Some((msr::APIC_BASE, 0xfee0_0800));
+    pc.set_reg(Gpr::Rax, 1);
+    assert_eq!(pc.code(&[0x0f, 0xa2]).ok().reg(Gpr::Rdx) >> 9 & 1, 1);
+    assert!(model.features.has(Features::LM));
+    assert_eq!(Cpu::model().name, "x86-64-v2");
+}
+
+#[test]
+fn the_tscs_frequency_is_told_when_it_is_known() {
+    let mut pc = Pc::protected(0);
+    pc.cpu.set_tsc_hz(100_000_000);
+    pc.set_reg(Gpr::Rax, 0x15);
+    assert_eq!(pc.code(&[0x0f, 0xa2]).ok().reg(Gpr::Rcx), 100_000_000);
+}
+
+#[test]
+fn ports_are_free_up_to_iopl() {
+    for (cpl, iopl) in [(0, 0), (3, 3)] {
+        let mut pc = Pc::protected(cpl);
+        pc.set_flags(RFlags::from_bits_retain(iopl << 12));
+        pc.set_reg(Gpr::Rax, 0x1122_3344);
+        pc.code(&[0xe7, 0xf4]).ok();
+        assert_eq!(pc.board.ports, [(0xf4, 0x1122_3344)]);
+        pc.board.input = 0xaabb_ccdd;
+        assert_eq!(pc.code(&[0xe4, 0x60]).ok().reg(Gpr::Rax), 0x1122_33dd);
+        assert_eq!(pc.code(&[0x66, 0xe5, 0x60]).ok().reg(Gpr::Rax), 0x1122_ccdd);
+        assert_eq!(pc.code(&[0xe5, 0x60]).ok().reg(Gpr::Rax), 0xaabb_ccdd);
+    }
+}
+
+#[test]
+fn the_io_map_decides_above_iopl_and_in_virtual_8086_mode() {
+    for make in [|| Pc::protected(3), || Pc::v86(3), || Pc::long(3)] {
+        let map = |bits: &[u8], limit: u32| {
+            let mut pc = make();
+            pc.poke16(TSS + 0x66, 0x88);
+            pc.poke(TSS + 0x88 + 0x0c, bits);
+            pc.state.tr.limit = limit;
+            // in al, 60h
+            pc.code(&[0xe4, 0x60]);
+            pc
+        };
+        map(&[0xfe], 0x95).ok();
+        map(&[0x01], 0x95).gp(0, Why::IoNotPermitted);
+        map(&[0], 0x94).gp(0, Why::IoMapTooShort);
+        map(&[0], 0x66).gp(0, Why::NoIoMap);
+    }
+    // All bytes of a wide access are asked: in eax, 66h touches the next byte of the map.
+    let mut pc = Pc::protected(3);
+    pc.poke16(TSS + 0x66, 0x88);
+    pc.poke(TSS + 0x88 + 0x0c, &[0, 2]);
+    pc.code(&[0xe5, 0x66]).gp(0, Why::IoNotPermitted);
+    pc.code(&[0x66, 0xe5, 0x66]).ok();
+    // A 16-bit TSS has no map.
+    let mut pc = Pc::protected(3);
+    pc.state.tr.attr = crate::machine::attr(0x83);
+    pc.code(&[0xe4, 0x60]).gp(0, Why::NoIoMap);
+}
+
+#[test]
+fn string_io_moves_and_counts() {
+    let mut pc = Pc::protected(0);
+    pc.poke(DATA, b"Hello");
+    pc.set_reg(Gpr::Rsi, DATA);
+    pc.set_reg(Gpr::Rcx, 5);
+    pc.set_reg(Gpr::Rdx, 0xe9);
+    // rep outsb
+    pc.code(&[0xf3, 0x6e]).run(5);
+    let text: Vec<u8> = pc.board.ports.iter().map(|p| p.1 as u8).collect();
+    assert_eq!(
+        (text.as_slice(), pc.reg(Gpr::Rcx), pc.reg(Gpr::Rsi), pc.state.rip),
+        (&b"Hello"[..], 0, DATA + 5, 0x8002)
+    );
+    assert_eq!(pc.cpu.count(), 5);
+    let mut pc = Pc::protected(0);
+    pc.set_reg(Gpr::Rdi, DATA);
+    pc.board.input = 0x1234;
+    // insw
+    pc.code(&[0x66, 0x6d]).ok();
+    assert_eq!((pc.peek32(DATA), pc.reg(Gpr::Rdi)), (0x1234, DATA + 2));
+}
+
+#[test]
+fn ins_checks_memory_before_it_reads_the_port() {
+    let mut pc = Pc::protected(0);
+    pc.set_seg(SegReg::Es, pc.descriptor(sel::READ_ONLY).segment(sel::READ_ONLY));
+    pc.set_reg(Gpr::Rdi, DATA);
+    pc.code(&[0x6c]).gp(0, Why::NotWritable);
+}
