@@ -238,7 +238,7 @@ fn throughput(hako: &Path, dir: &Path) -> Outcome {
     write(&tests.join("print-a.bin"), &sector)?;
     write(
         &tests.join("print-a.hako.toml"),
-        b"[machine]\nimage = \"print-a.bin\"\nengine = [\"soft\"]\n\n[[step]]\nexpect.screen = \"A\"\n",
+        b"image = \"print-a.bin\"\nengines = \"soft\"\n\n[[step]]\nexpect.screen = \"A\"\n",
     )?;
     let test = |repeat: u32| {
         let mut c = Command::new(hako);

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let status = panic::catch_unwind(|| match args.command {
         args::Command::Run(run) => commands::run::run(&run),
         args::Command::Demo(demo) => commands::demo::run(&demo),
-        args::Command::Test(_) => 2,
+        args::Command::Test(test) => commands::test::run(&test),
         args::Command::Doctor => commands::doctor::run(),
     });
     ExitCode::from(status.unwrap_or(BUG))

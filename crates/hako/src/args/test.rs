@@ -17,7 +17,6 @@ pub enum Format {
 
 const EXAMPLES: &str = "\
 A test is a file NAME.hako.toml beside its image:
-  [machine]
   image = \"mbr.bin\"
   [[step]]
   expect.screen = \"Hello\"
