@@ -16,6 +16,8 @@ use crate::segfast::rights;
 use crate::tlb::{CODE, USER};
 use crate::why::Why;
 
+const SS: u8 = SegReg::Ss as u8;
+
 /// Where a physical address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phys {
@@ -68,56 +70,54 @@ impl Cx<'_> {
     /// Reads from the segment with the given number.
     #[inline(always)]
     pub fn rd<T: Word>(&mut self, seg: u8, off: u64) -> Result<T, Trap> {
-        let n = size_of::<T>() as u64;
-        let cpu = &*self.cpu;
-        let s = &cpu.fast[usize::from(seg & 7)];
-        if off.wrapping_add(n) <= s.readable {
-            let lin = s.base.wrapping_add(off);
-            let tag = lin.wrapping_add(n - 1) & !PAGE_MASK | cpu.tlb.read.generation() | cpu.key;
-            let e = cpu.tlb.read.entry(lin);
-            if e.tag == tag {
-                return Ok(self.slab.load(lin.wrapping_add(e.addend)));
-            }
+        match self.read_hit(seg, off, size_of::<T>() as u64) {
+            Some(at) => Ok(self.slab.load(at)),
+            None => self.rd_slow(seg, off),
         }
-        self.rd_slow(seg, off)
     }
 
     /// Writes to the segment with the given number.
     #[inline(always)]
     pub fn wr<T: Word>(&mut self, seg: u8, off: u64, value: T) -> Step {
-        if let Some(at) = self.write_hit(seg, off, size_of::<T>() as u64) {
-            self.slab.store(at, value);
-            return Ok(());
+        match self.write_hit(seg, off, size_of::<T>() as u64) {
+            Some(at) => {
+                self.slab.store(at, value);
+                Ok(())
+            }
+            None => self.wr_slow(seg, off, value),
         }
-        self.wr_slow(seg, off, value)
     }
 
-    /// The slab offset of a write that the TLB allows.
+    /// The slab offset of a read that segment and TLB allow.
+    #[inline(always)]
+    pub fn read_hit(&self, seg: u8, off: u64, n: u64) -> Option<u64> {
+        let s = &self.cpu.fast[usize::from(seg & 7)];
+        if off.wrapping_add(n) > s.readable {
+            return None;
+        }
+        self.cpu.tlb.read.find(s.base.wrapping_add(off), n)
+    }
+
+    /// The slab offset of a write that segment and TLB allow.
     #[inline(always)]
     pub fn write_hit(&self, seg: u8, off: u64, n: u64) -> Option<u64> {
-        let cpu = &*self.cpu;
-        let s = &cpu.fast[usize::from(seg & 7)];
-        if off.wrapping_add(n) <= s.writable {
-            let lin = s.base.wrapping_add(off);
-            let tag = lin.wrapping_add(n - 1) & !PAGE_MASK | cpu.tlb.write.generation() | cpu.key;
-            let e = cpu.tlb.write.entry(lin);
-            if e.tag == tag {
-                return Some(lin.wrapping_add(e.addend));
-            }
+        let s = &self.cpu.fast[usize::from(seg & 7)];
+        if off.wrapping_add(n) > s.writable {
+            return None;
         }
-        None
+        self.cpu.tlb.write.find(s.base.wrapping_add(off), n)
     }
 
     #[cold]
     #[inline(never)]
-    fn rd_slow<T: Word>(&mut self, seg: u8, off: u64) -> Result<T, Trap> {
+    pub fn rd_slow<T: Word>(&mut self, seg: u8, off: u64) -> Result<T, Trap> {
         let span = self.probe(seg, off, size_of::<T>() as u64, Access::Read)?;
         Ok(self.load_span(&span))
     }
 
     #[cold]
     #[inline(never)]
-    fn wr_slow<T: Word>(&mut self, seg: u8, off: u64, value: T) -> Step {
+    pub fn wr_slow<T: Word>(&mut self, seg: u8, off: u64, value: T) -> Step {
         let span = self.probe(seg, off, size_of::<T>() as u64, Access::Write)?;
         self.store_span(&span, value);
         Ok(())
@@ -127,9 +127,16 @@ impl Cx<'_> {
     /// when another CPU changes a locked operand in between; its flags are those of the last run.
     #[inline(always)]
     pub fn rmw<T: Word>(&mut self, seg: u8, off: u64, lock: bool, f: impl Fn(&Cpu, T) -> (T, Flags)) -> Step {
-        let Some(at) = self.write_hit(seg, off, size_of::<T>() as u64) else {
-            return self.rmw_slow(seg, off, &f);
-        };
+        match self.write_hit(seg, off, size_of::<T>() as u64) {
+            Some(at) => self.rmw_at(at, lock, f),
+            None => self.rmw_slow(seg, off, &f)?,
+        }
+        Ok(())
+    }
+
+    /// The same for RAM at a slab offset.
+    #[inline(always)]
+    pub fn rmw_at<T: Word>(&mut self, at: u64, lock: bool, f: impl Fn(&Cpu, T) -> (T, Flags)) {
         let mut old: T = self.slab.load(at);
         let (mut new, mut flags) = f(self.cpu, old);
         let n = size_of::<T>() as u32;
@@ -142,7 +149,6 @@ impl Cx<'_> {
             }
         }
         self.cpu.fl = flags;
-        Ok(())
     }
 
     #[cold]
@@ -455,13 +461,29 @@ impl Cx<'_> {
 
     // ---- the stack ----
 
+    /// The slab offset of the stack at `sp`, if segment and TLB allow a read. A 64-bit operand is a matter of 64-bit mode,
+    /// where SS has neither base nor limit.
+    #[inline(always)]
+    pub fn stack_read_hit<T: Word>(&self, sp: u64) -> Option<u64> {
+        let n = size_of::<T>() as u64;
+        if n == 8 { self.cpu.tlb.read.find(sp, n) } else { self.read_hit(SS, sp & self.cpu.stack_mask, n) }
+    }
+
     /// Pushes a value, as wide as `T`.
     #[inline(always)]
     pub fn push<T: Word>(&mut self, value: T) -> Step {
         let n = size_of::<T>() as u64;
         let sp = self.cpu.r[4].wrapping_sub(n);
-        self.wr(SegReg::Ss as u8, sp & self.cpu.stack_mask, value)?;
-        self.set_sp(sp);
+        let hit = if n == 8 {
+            self.cpu.tlb.write.find(sp, n)
+        } else {
+            self.write_hit(SS, sp & self.cpu.stack_mask, n)
+        };
+        match hit {
+            Some(at) => self.slab.store(at, value),
+            None => self.wr_slow(SS, sp & self.cpu.stack_mask, value)?,
+        }
+        self.move_sp::<T>(sp);
         Ok(())
     }
 
@@ -469,9 +491,22 @@ impl Cx<'_> {
     #[inline(always)]
     pub fn pop<T: Word>(&mut self) -> Result<T, Trap> {
         let sp = self.cpu.r[4];
-        let value = self.rd(SegReg::Ss as u8, sp & self.cpu.stack_mask)?;
-        self.set_sp(sp.wrapping_add(size_of::<T>() as u64));
+        let value = match self.stack_read_hit::<T>(sp) {
+            Some(at) => self.slab.load(at),
+            None => self.rd_slow(SS, sp & self.cpu.stack_mask)?,
+        };
+        self.move_sp::<T>(sp.wrapping_add(size_of::<T>() as u64));
         Ok(value)
+    }
+
+    /// [`Cx::set_sp`], knowing that a 64-bit operand means a 64-bit stack.
+    #[inline(always)]
+    pub fn move_sp<T: Word>(&mut self, sp: u64) {
+        if size_of::<T>() == 8 {
+            self.cpu.r[4] = sp;
+        } else {
+            self.set_sp(sp);
+        }
     }
 
     /// Replaces the part of RSP that the stack's width covers.

@@ -28,6 +28,27 @@ const NONE: u32 = 0;
 /// The key of a dropped block.
 const DEAD: u64 = !0;
 
+/// Links of a block.
+const LINKS: usize = 4;
+
+/// A way out of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exit {
+    /// The block.
+    pub block: u32,
+    /// The number of the instruction that branched away, or of all instructions if the last one was passed.
+    pub op: u32,
+}
+
+impl Exit {
+    /// Not out of a cached block.
+    pub const NONE: Exit = Exit { block: u32::MAX, op: 0 };
+
+    fn link(self) -> usize {
+        self.op as usize & (LINKS - 1)
+    }
+}
+
 /// One block.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
@@ -40,8 +61,8 @@ pub(crate) struct Block {
     pub len: u16,
     /// Bytes.
     pub bytes: u16,
-    /// The blocks that followed last, with the keys they are wanted for.
-    links: [(u64, u32); 2],
+    /// For each way out (some ways share a place) the block that followed last, with its key.
+    links: [(u64, u32); LINKS],
     next_in_bucket: u32,
     next_in_page: u32,
 }
@@ -134,21 +155,20 @@ impl Blocks {
         self.blocks.get(id as usize)
     }
 
-    /// The block with `key`, by the links of its predecessor `from` or by the buckets.
+    /// The block with `key`, by the link of the way by which its predecessor was left, or by the buckets.
     #[inline(always)]
-    pub fn find(&mut self, from: u32, key: u64) -> Option<u32> {
-        if let Some(b) = self.blocks.get(from as usize) {
-            for (wanted, id) in b.links {
-                if wanted == key && self.blocks.get(id as usize).is_some_and(|b| b.key == key) {
-                    return Some(id);
-                }
+    pub fn find(&mut self, from: Exit, key: u64) -> Option<u32> {
+        if let Some(b) = self.blocks.get(from.block as usize) {
+            let (wanted, id) = b.links[from.link()];
+            if wanted == key && self.blocks.get(id as usize).is_some_and(|b| b.key == key) {
+                return Some(id);
             }
         }
         self.find_by_key(from, key)
     }
 
     #[inline(never)]
-    fn find_by_key(&mut self, from: u32, key: u64) -> Option<u32> {
+    fn find_by_key(&mut self, from: Exit, key: u64) -> Option<u32> {
         let mut at = self.buckets[bucket(key)];
         while let Some(b) = self.blocks.get(at.wrapping_sub(1) as usize) {
             if b.key == key {
@@ -161,10 +181,9 @@ impl Blocks {
     }
 
     /// Remembers that `to` followed `from`.
-    fn link(&mut self, from: u32, key: u64, to: u32) {
-        if let Some(b) = self.blocks.get_mut(from as usize) {
-            b.links[1] = b.links[0];
-            b.links[0] = (key, to);
+    fn link(&mut self, from: Exit, key: u64, to: u32) {
+        if let Some(b) = self.blocks.get_mut(from.block as usize) {
+            b.links[from.link()] = (key, to);
         }
     }
 
@@ -173,7 +192,7 @@ impl Blocks {
     pub fn insert(
         &mut self,
         slab: &Slab,
-        from: u32,
+        from: Exit,
         key: u64,
         first: u32,
         len: u16,
@@ -209,7 +228,7 @@ impl Blocks {
             first,
             len,
             bytes,
-            links: [(DEAD, 0); 2],
+            links: [(DEAD, 0); LINKS],
             next_in_bucket,
             next_in_page,
         });

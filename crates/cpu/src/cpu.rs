@@ -92,8 +92,6 @@ pub struct Cpu {
     pub(crate) attn: Attn,
 
     pub(crate) fast: [SegFast; 8],
-    /// Low bits of TLB tags: [`tlb::USER`], [`tlb::SLOW`].
-    pub(crate) key: u64,
     /// Mask of stack addresses: 16, 32 or 64 bits.
     pub(crate) stack_mask: u64,
     /// Mask of RIP.
@@ -153,7 +151,6 @@ impl Cpu {
             until: 0,
             attn: Attn::empty(),
             fast: [SegFast::default(); 8],
-            key: 0,
             stack_mask: 0xffff,
             ip_mask: 0xffff,
             code_end: 0,
@@ -330,7 +327,7 @@ impl Cpu {
     fn update_key(&mut self) {
         let user = if self.cpl == 3 { tlb::USER } else { 0 };
         let slow = if self.alignment_checked() || self.watch { tlb::SLOW } else { 0 };
-        self.key = user | slow;
+        self.tlb.set_key(user | slow);
     }
 
     /// Whether misaligned accesses raise #AC (SDM Vol. 3A 6.15, interrupt 17).

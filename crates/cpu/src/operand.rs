@@ -61,15 +61,66 @@ operand!(u16, i16, |old, new| old & !0xffff | u64::from(new));
 operand!(u32, i32, |_old, new| u64::from(new));
 operand!(u64, i64, |_old, new| new);
 
+/// How the address of a memory operand is made and looked up.
+pub(crate) trait Address {
+    /// The offset in the segment.
+    fn offset(cx: &Cx<'_>, op: &Op) -> u64;
+    /// The slab offset of `n` bytes, if segment and TLB allow the read.
+    fn read(cx: &Cx<'_>, op: &Op, n: u64) -> Option<u64>;
+    /// The slab offset of `n` bytes, if segment and TLB allow the write.
+    fn write(cx: &Cx<'_>, op: &Op, n: u64) -> Option<u64>;
+}
+
+/// Any address size, any segment.
+pub(crate) struct Segmented;
+
+impl Address for Segmented {
+    #[inline(always)]
+    fn offset(cx: &Cx<'_>, op: &Op) -> u64 {
+        cx.ea(op)
+    }
+    #[inline(always)]
+    fn read(cx: &Cx<'_>, op: &Op, n: u64) -> Option<u64> {
+        cx.read_hit(op.seg, cx.ea(op), n)
+    }
+    #[inline(always)]
+    fn write(cx: &Cx<'_>, op: &Op, n: u64) -> Option<u64> {
+        cx.write_hit(op.seg, cx.ea(op), n)
+    }
+}
+
+/// 64-bit code, 64-bit address, and a segment that has no base there.
+pub(crate) struct Flat;
+
+impl Address for Flat {
+    #[inline(always)]
+    fn offset(cx: &Cx<'_>, op: &Op) -> u64 {
+        cx.sum(op)
+    }
+    #[inline(always)]
+    fn read(cx: &Cx<'_>, op: &Op, n: u64) -> Option<u64> {
+        cx.cpu.tlb.read.find(cx.sum(op), n)
+    }
+    #[inline(always)]
+    fn write(cx: &Cx<'_>, op: &Op, n: u64) -> Option<u64> {
+        cx.cpu.tlb.write.find(cx.sum(op), n)
+    }
+}
+
 impl Cx<'_> {
+    /// Base, scaled index and displacement of the memory operand.
+    #[inline(always)]
+    fn sum(&self, op: &Op) -> u64 {
+        let r = &self.cpu.r;
+        r[usize::from(op.base & 31)]
+            .wrapping_add(r[usize::from(op.index & 31)] << (op.index >> 6))
+            .wrapping_add(op.disp as u64)
+    }
+
     /// The offset of the memory operand in its segment.
     #[inline(always)]
     pub fn ea(&self, op: &Op) -> u64 {
-        let r = &self.cpu.r;
-        let sum = r[usize::from(op.base & 31)]
-            .wrapping_add(r[usize::from(op.index & 31)] << (op.index >> 6))
-            .wrapping_add(op.disp as u64);
-        sum & ADDRESS_MASK[usize::from(op.asize & 3)]
+        self.sum(op) & ADDRESS_MASK[usize::from(op.asize & 3)]
     }
 
     /// A register.

@@ -8,7 +8,7 @@ use hako_x86::{Activity, Shadow};
 
 use crate::access::{Phys, canonical};
 use crate::attn::Attn;
-use crate::code::{Arena, MAX_BLOCK, MAX_BLOCK_BYTES, MAX_OPS, key};
+use crate::code::{Arena, Exit, MAX_BLOCK, MAX_BLOCK_BYTES, MAX_OPS, key};
 use crate::cpu::{Cpu, Stop, StopKind};
 use crate::cx::{Cx, Trap};
 use crate::decode::{self, MAX_LEN};
@@ -17,8 +17,8 @@ use crate::paging::Access;
 use crate::why::Why;
 use crate::{debug, interrupt};
 
-/// "No block": the number of none.
-const NO_BLOCK: u32 = u32::MAX;
+/// How many conditional branches a block goes past.
+const MAX_PASSED: usize = 2;
 /// So many exceptions in a row without an instruction between them count as instructions from then on, so that a guest
 /// whose handlers cannot even be fetched reaches its deadline.
 const LIVELOCK: u32 = 64;
@@ -109,7 +109,7 @@ impl Cx<'_> {
         let shadow = core::mem::take(&mut self.cpu.events.shadow);
         let until = core::mem::replace(&mut self.cpu.until, self.cpu.count.wrapping_add(1));
         self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
-        let done = match self.next_block_slow(arena, NO_BLOCK) {
+        let done = match self.next_block_slow(arena, Exit::NONE) {
             Ok(Next::Block(id)) => self.run_block(arena, id),
             Ok(Next::Single(op)) => self.run_ops(core::slice::from_ref(&op), u64::from(op.len)),
             Err(Trap) => Err(Trap),
@@ -124,24 +124,47 @@ impl Cx<'_> {
     /// Runs blocks until something wants attention, the count is reached, or an instruction faults.
     #[inline(never)]
     fn chain(&mut self, arena: &mut Arena) -> Result<(), Trap> {
-        let mut last = NO_BLOCK;
+        let mut from = Exit::NONE;
         loop {
-            self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
-            let id = match self.next_block(last) {
+            let start = self.cpu.rip;
+            self.cpu.r[usize::from(BLOCK_RIP)] = start;
+            let id = match self.next_block(from) {
                 Some(id) => id,
-                None => match self.next_block_slow(arena, last)? {
+                None => match self.next_block_slow(arena, from)? {
                     Next::Block(id) => id,
                     Next::Single(op) => {
-                        self.run_ops(core::slice::from_ref(&op), u64::from(op.len))?;
-                        return Ok(());
+                        return self.run_ops(core::slice::from_ref(&op), u64::from(op.len));
                     }
                 },
             };
-            self.run_block(arena, id)?;
-            if !self.cpu.attn.is_empty() || self.cpu.count >= self.cpu.until {
-                return Ok(());
+            let cpu = &mut *self.cpu;
+            let Some(b) = cpu.blocks.get(id) else { return Ok(()) };
+            let (first, len, bytes) = (b.first as usize, usize::from(b.len), u64::from(b.bytes));
+            let Some(ops) = arena.get(first..first + len) else { return Ok(()) };
+            cpu.blocks.current = id;
+            if cpu.until.saturating_sub(cpu.count) <= len as u64 {
+                return self.run_ops(ops, bytes);
             }
-            last = id;
+            cpu.rip = start.wrapping_add(bytes) & cpu.ip_mask;
+            from = Exit { block: id, op: len as u32 };
+            let mut done = len;
+            for op in ops {
+                self.cpu.at = op.at;
+                if (op.run)(self, op).is_err() {
+                    return self.faulted_at(op, start);
+                }
+                let attn = self.cpu.attn;
+                if !attn.is_empty() {
+                    if attn != Attn::JUMP {
+                        return self.left_at(ops, op, start);
+                    }
+                    self.cpu.attn = Attn::empty();
+                    done = usize::from(op.at.idx) + 1;
+                    from.op = u32::from(op.at.idx);
+                    break;
+                }
+            }
+            self.cpu.count = self.cpu.count.wrapping_add(done as u64);
         }
     }
 
@@ -238,23 +261,18 @@ impl Cx<'_> {
 
     /// The cached block at `cpu.rip`, if the fetch TLB and the cache know it.
     #[inline(always)]
-    fn next_block(&mut self, last: u32) -> Option<u32> {
+    fn next_block(&mut self, from: Exit) -> Option<u32> {
         let cpu = &mut *self.cpu;
         let lin = cpu.fast[1].base.wrapping_add(cpu.rip) & cpu.ip_mask;
-        let table = &cpu.tlb.exec;
-        let e = table.entry(lin);
-        if e.tag != lin & !PAGE_MASK | table.generation() | cpu.key & crate::tlb::USER {
-            return None;
-        }
-        let key = key(lin.wrapping_add(e.addend), cpu.code_size);
-        let id = cpu.blocks.find(last, key)?;
+        let key = key(cpu.tlb.exec.find(lin, 1)?, cpu.code_size);
+        let id = cpu.blocks.find(from, key)?;
         let bytes = u64::from(cpu.blocks.get(id)?.bytes);
         (cpu.rip.wrapping_add(bytes) <= cpu.code_end).then_some(id)
     }
 
     /// The block at `cpu.rip`, decoded if need be.
     #[inline(never)]
-    fn next_block_slow(&mut self, arena: &mut Arena, last: u32) -> Result<Next, Trap> {
+    fn next_block_slow(&mut self, arena: &mut Arena, from: Exit) -> Result<Next, Trap> {
         let lin = self.cpu.fast[1].base.wrapping_add(self.cpu.rip) & self.cpu.ip_mask;
         let here = self.code_bytes_left(lin)?;
         let user = self.cpu.cpl == 3;
@@ -263,18 +281,18 @@ impl Cx<'_> {
             return Ok(Next::Single(self.decode_single(lin)?));
         };
         let key = key(off, self.cpu.code_size);
-        if let Some(id) = self.cpu.blocks.find(last, key) {
+        if let Some(id) = self.cpu.blocks.find(from, key) {
             let bytes = self.cpu.blocks.get(id).map_or(0, |b| u64::from(b.bytes));
             if bytes <= here {
                 return Ok(Next::Block(id));
             }
             return Ok(Next::Single(self.decode_single(lin)?));
         }
-        let mut last = last;
+        let mut from = from;
         if self.cpu.blocks.full(arena.len()) {
             self.cpu.blocks.clear(Some(&self.slab));
             arena.clear();
-            last = NO_BLOCK;
+            from = Exit::NONE;
         }
         let page_left = PAGE_SIZE - (lin & PAGE_MASK);
         let first = arena.len();
@@ -284,7 +302,7 @@ impl Cx<'_> {
             // The first instruction leaves the page or the segment.
             return Ok(Next::Single(self.decode_single(lin)?));
         }
-        let (id, fresh) = self.cpu.blocks.insert(&self.slab, last, key, first as u32, len as u16, bytes);
+        let (id, fresh) = self.cpu.blocks.insert(&self.slab, from, key, first as u32, len as u16, bytes);
         if fresh {
             self.cpu.tlb.write.mark_code(off);
         }
@@ -337,7 +355,7 @@ impl Cx<'_> {
 
     // ---- executing ----
 
-    #[inline(always)]
+    /// Runs the block with the given number as [`Cx::run_ops`] does.
     fn run_block(&mut self, arena: &Arena, id: u32) -> Result<(), Trap> {
         self.cpu.blocks.current = id;
         let Some(b) = self.cpu.blocks.get(id) else { return Ok(()) };
@@ -347,13 +365,16 @@ impl Cx<'_> {
     }
 
     /// Runs a block's instructions, or as many as are left until the count asked for; the block has `bytes` bytes.
-    /// RIP, count and place are right afterwards, also when an instruction faults.
-    #[inline(always)]
+    /// RIP and count are right afterwards, also when an instruction faults.
+    #[inline(never)]
     fn run_ops(&mut self, ops: &[Op], bytes: u64) -> Result<(), Trap> {
         let cpu = &mut *self.cpu;
+        let left = cpu.until.saturating_sub(cpu.count);
+        if left == 0 {
+            return Ok(());
+        }
         let start = cpu.rip;
         cpu.rip = start.wrapping_add(bytes) & cpu.ip_mask;
-        let left = cpu.until.wrapping_sub(cpu.count);
         let take = if left < ops.len() as u64 { left as usize } else { ops.len() };
         for op in &ops[..take] {
             self.cpu.at = op.at;
@@ -364,13 +385,10 @@ impl Cx<'_> {
                 return self.left_at(ops, op, start);
             }
         }
-        if take < ops.len()
-            && let Some(op) = ops.get(take.wrapping_sub(1))
-        {
-            return self.left_at(ops, op, start);
+        match ops.get(take.wrapping_sub(1)) {
+            Some(op) => self.left_at(ops, op, start),
+            None => Ok(()),
         }
-        self.cpu.count = self.cpu.count.wrapping_add(take as u64);
-        Ok(())
     }
 
     /// `op` faulted.
@@ -385,7 +403,9 @@ impl Cx<'_> {
     #[inline(never)]
     fn left_at(&mut self, ops: &[Op], op: &Op, start: u64) -> Result<(), Trap> {
         let done = usize::from(op.at.idx) + 1;
-        if done < ops.len() {
+        let jumped = self.cpu.attn.contains(Attn::JUMP);
+        self.cpu.attn.remove(Attn::JUMP);
+        if done < ops.len() && !jumped {
             let past = u64::from(op.at.off) + u64::from(op.len);
             self.cpu.rip = start.wrapping_add(past) & self.cpu.ip_mask;
         }
@@ -401,12 +421,15 @@ fn decode_block(slab: &Slab, arena: &mut Arena, off: u64, left: u64, mode: u8) -
     if !slab.read(SlabOffset(off), &mut buf[..window]) {
         return 0;
     }
-    let mut at = 0;
+    let (mut at, mut passed) = (0, 0);
     for idx in 0..MAX_BLOCK {
         let Ok(mut d) = decode::decode(&buf[at..window], mode, at as u16) else { break };
         d.op.at.idx = idx as u16;
         at += usize::from(d.op.len);
-        let ends = d.ends;
+        // Loops go back most of the time, other branches do not.
+        let backward = d.op.disp <= i64::from(d.op.at.off);
+        let ends = d.ends || d.conditional && (backward || passed == MAX_PASSED);
+        passed += usize::from(d.conditional);
         arena.push(d.op);
         if ends {
             break;

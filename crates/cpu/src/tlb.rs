@@ -31,6 +31,9 @@ pub(crate) struct Entry {
 pub(crate) struct Table {
     entries: Box<[Entry; ENTRIES]>,
     generation: u64,
+    key: u64,
+    /// Both together: the low bits of the tags that instructions may use now.
+    current: u64,
 }
 
 impl Table {
@@ -40,7 +43,21 @@ impl Table {
             Ok(entries) => entries,
             Err(_) => Box::new([Entry::default(); ENTRIES]),
         };
-        Table { entries, generation: GENERATION }
+        Table { entries, generation: GENERATION, key: 0, current: GENERATION }
+    }
+
+    /// The slab offset of `n` bytes in one page, if the page is known and instructions may access it now.
+    #[inline(always)]
+    pub fn find(&self, lin: u64, n: u64) -> Option<u64> {
+        let e = self.entry(lin);
+        let page = lin.wrapping_add(n - 1) & !0xfff;
+        (e.tag == page | self.current).then_some(lin.wrapping_add(e.addend))
+    }
+
+    /// Replaces the privilege and slowness of instructions.
+    fn set_key(&mut self, key: u64) {
+        self.key = key;
+        self.current = self.generation | key;
     }
 
     /// The only entry that can hold the page of `lin`.
@@ -70,6 +87,7 @@ impl Table {
             self.generation = GENERATION;
             self.entries.fill(Entry::default());
         }
+        self.current = self.generation | self.key;
     }
 
     /// Drops the page of `lin`.
@@ -104,6 +122,13 @@ pub(crate) struct Tlbs {
 impl Tlbs {
     pub fn new() -> Tlbs {
         Tlbs { read: Table::new(), write: Table::new(), exec: Table::new() }
+    }
+
+    /// Says what instructions are: [`USER`], [`SLOW`].
+    pub fn set_key(&mut self, key: u64) {
+        self.read.set_key(key);
+        self.write.set_key(key);
+        self.exec.set_key(key & USER);
     }
 
     pub fn flush(&mut self) {

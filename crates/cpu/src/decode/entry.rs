@@ -3,10 +3,21 @@
 use crate::op::Handler;
 use crate::ops::misc;
 
-/// Handlers by operand size (8, 16, 32, 64 bits), for a register and for a memory operand.
+/// Handlers by operand size (8, 16, 32, 64 bits).
 pub(crate) struct Forms {
+    /// For a register operand.
     pub reg: [Handler; 4],
+    /// For a memory operand.
     pub mem: [Handler; 4],
+    /// For a memory operand whose address is [`crate::operand::Flat`].
+    pub flat: [Handler; 4],
+}
+
+impl Forms {
+    /// Handlers that do not care what kind of address there is.
+    pub const fn same(reg: [Handler; 4], mem: [Handler; 4]) -> Forms {
+        Forms { reg, mem, flat: mem }
+    }
 }
 
 /// How operands are encoded (SDM Vol. 2A 2.1, appendix A.2).
@@ -89,6 +100,9 @@ pub(crate) const MEM_ONLY: u8 = 16;
 pub(crate) const REG_ONLY: u8 = 32;
 /// The register that ModRM r/m names is a byte register.
 pub(crate) const BYTE_RM: u8 = 64;
+
+/// A conditional branch: a block may go on after it.
+pub(crate) const CONDITIONAL: u8 = 128;
 
 /// One opcode.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ mod tests;
 
 use crate::op::{BLOCK_RIP, HIGH, Handler, LOCK, MEM, Op, Place, REP, REPNE, ZERO};
 use crate::ops::misc;
-use entry::{Args, BYTE_RM, ENDS, Entry, LOCKABLE, MEM_ONLY, NO64, ONLY64, REG_ONLY, Size};
+use entry::{Args, BYTE_RM, CONDITIONAL, ENDS, Entry, LOCKABLE, MEM_ONLY, NO64, ONLY64, REG_ONLY, Size};
 
 /// The longest instruction (SDM Vol. 2A 2.3.11).
 pub(crate) const MAX_LEN: usize = 15;
@@ -25,6 +25,8 @@ pub(crate) struct Decoded {
     pub op: Op,
     /// The block ends after it.
     pub ends: bool,
+    /// It may branch away; the block goes on if it does not.
+    pub conditional: bool,
 }
 
 /// Bytes being read.
@@ -123,6 +125,7 @@ impl Prefixes {
 
 const SS: u8 = 2;
 const DS: u8 = 3;
+const FS: u8 = 4;
 
 /// Decodes the instruction at the start of `bytes`, which is at `off` from its block's first byte, for code of `mode`
 /// (0 = 16, 1 = 32, 2 = 64 bits). Undefined instructions decode to a handler that raises #UD.
@@ -320,14 +323,21 @@ fn operands(
     if let Some(handler) = refusal {
         return Ok(undefined(b, op, handler));
     }
-    let forms = if mem { &entry.forms.mem } else { &entry.forms.reg };
+    let forms = match mem {
+        false => &entry.forms.reg,
+        true if p.mode == 2 && p.asize == 2 && op.seg < FS => &entry.forms.flat,
+        true => &entry.forms.mem,
+    };
     op.run = forms[usize::from(osize & 3)];
     op.len = b.pos as u8;
-    Ok(Decoded { op, ends: entry.flags & ENDS != 0 })
+    // A string instruction without REP goes on to the next; with REP it may stay where it is.
+    let once = matches!(entry.args, Args::Source) && op.pfx & (REP | REPNE) == 0;
+    let ends = entry.flags & ENDS != 0 && !once;
+    Ok(Decoded { op, ends, conditional: entry.flags & CONDITIONAL != 0 })
 }
 
 fn undefined(b: &Bytes<'_>, op: Op, run: Handler) -> Decoded {
-    Decoded { op: Op { run, len: b.pos as u8, ..op }, ends: true }
+    Decoded { op: Op { run, len: b.pos as u8, ..op }, ends: true, conditional: false }
 }
 
 /// Decodes ModRM's r/m (SDM Vol. 2A 2.1.5, 2.2.1): a register, or a memory operand with SIB and displacement. Returns

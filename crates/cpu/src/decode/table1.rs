@@ -1,7 +1,8 @@
 //! The one-byte opcodes (SDM Vol. 2D appendix A.3, table A-2).
 
-use super::entry::{Args, ENDS, Entry, LOCKABLE, MEM_ONLY, NO64, ONLY64, Size, UD};
+use super::entry::{Args, CONDITIONAL, ENDS, Entry, LOCKABLE, MEM_ONLY, NO64, ONLY64, Size, UD};
 use crate::op::Handler;
+use crate::operand::Segmented;
 use crate::ops::alu::{self, Adc, Add, And, Cmp, Dec, Inc, Neg, Not, Or, Sbb, Sub, Test, Xor};
 use crate::ops::shift::{self, Rcl, Rcr, Rol, Ror, Sar, Shl, Shr};
 use crate::ops::{atomic, bcd, branch, misc, mov, muldiv, stack, string};
@@ -19,10 +20,10 @@ const fn e(forms: &'static super::entry::Forms, args: Args, size: Size) -> Entry
 /// Fills the six encodings of an ALU operation.
 macro_rules! alu_row {
     ($t:ident, $at:expr, $o:ty, $lock:expr) => {
-        $t[$at] = e(sized!(alu::reg_reg, $o; alu::mem_reg, $o), Rm, Byte).with($lock);
-        $t[$at + 1] = e(sized!(alu::reg_reg, $o; alu::mem_reg, $o), Rm, V).with($lock);
-        $t[$at + 2] = e(sized!(alu::reg_reg, $o; alu::reg_mem, $o), Reg, Byte);
-        $t[$at + 3] = e(sized!(alu::reg_reg, $o; alu::reg_mem, $o), Reg, V);
+        $t[$at] = e(sized!(alu::reg_reg, $o; @alu::mem_reg, $o), Rm, Byte).with($lock);
+        $t[$at + 1] = e(sized!(alu::reg_reg, $o; @alu::mem_reg, $o), Rm, V).with($lock);
+        $t[$at + 2] = e(sized!(alu::reg_reg, $o; @alu::reg_mem, $o), Reg, Byte);
+        $t[$at + 3] = e(sized!(alu::reg_reg, $o; @alu::reg_mem, $o), Reg, V);
         $t[$at + 4] = e(sized!(alu::reg_imm, $o), Args::Ib, Byte);
         $t[$at + 5] = e(sized!(alu::reg_imm, $o), Iz, V);
     };
@@ -32,14 +33,14 @@ macro_rules! alu_row {
 macro_rules! group1 {
     ($args:expr, $size:expr) => {
         &[
-            e(sized!(alu::reg_imm, Add; alu::mem_imm, Add), $args, $size).with(LOCKABLE),
-            e(sized!(alu::reg_imm, Or; alu::mem_imm, Or), $args, $size).with(LOCKABLE),
-            e(sized!(alu::reg_imm, Adc; alu::mem_imm, Adc), $args, $size).with(LOCKABLE),
-            e(sized!(alu::reg_imm, Sbb; alu::mem_imm, Sbb), $args, $size).with(LOCKABLE),
-            e(sized!(alu::reg_imm, And; alu::mem_imm, And), $args, $size).with(LOCKABLE),
-            e(sized!(alu::reg_imm, Sub; alu::mem_imm, Sub), $args, $size).with(LOCKABLE),
-            e(sized!(alu::reg_imm, Xor; alu::mem_imm, Xor), $args, $size).with(LOCKABLE),
-            e(sized!(alu::reg_imm, Cmp; alu::mem_imm, Cmp), $args, $size),
+            e(sized!(alu::reg_imm, Add; @alu::mem_imm, Add), $args, $size).with(LOCKABLE),
+            e(sized!(alu::reg_imm, Or; @alu::mem_imm, Or), $args, $size).with(LOCKABLE),
+            e(sized!(alu::reg_imm, Adc; @alu::mem_imm, Adc), $args, $size).with(LOCKABLE),
+            e(sized!(alu::reg_imm, Sbb; @alu::mem_imm, Sbb), $args, $size).with(LOCKABLE),
+            e(sized!(alu::reg_imm, And; @alu::mem_imm, And), $args, $size).with(LOCKABLE),
+            e(sized!(alu::reg_imm, Sub; @alu::mem_imm, Sub), $args, $size).with(LOCKABLE),
+            e(sized!(alu::reg_imm, Xor; @alu::mem_imm, Xor), $args, $size).with(LOCKABLE),
+            e(sized!(alu::reg_imm, Cmp; @alu::mem_imm, Cmp), $args, $size),
         ]
     };
 }
@@ -63,10 +64,10 @@ macro_rules! group2 {
 macro_rules! group3 {
     ($size:expr, $imm:expr) => {
         &[
-            e(sized!(alu::reg_imm, Test; alu::mem_imm, Test), $imm, $size),
-            e(sized!(alu::reg_imm, Test; alu::mem_imm, Test), $imm, $size),
-            e(sized!(alu::unary_reg, Not; alu::unary_mem, Not), Rm, $size).with(LOCKABLE),
-            e(sized!(alu::unary_reg, Neg; alu::unary_mem, Neg), Rm, $size).with(LOCKABLE),
+            e(sized!(alu::reg_imm, Test; @alu::mem_imm, Test), $imm, $size),
+            e(sized!(alu::reg_imm, Test; @alu::mem_imm, Test), $imm, $size),
+            e(sized!(alu::unary_reg, Not; @alu::unary_mem, Not), Rm, $size).with(LOCKABLE),
+            e(sized!(alu::unary_reg, Neg; @alu::unary_mem, Neg), Rm, $size).with(LOCKABLE),
             e(sized!(muldiv::mul), Rm, $size),
             e(sized!(muldiv::imul), Rm, $size),
             e(sized!(muldiv::div), Rm, $size),
@@ -76,11 +77,11 @@ macro_rules! group3 {
 }
 
 const fn inc(size: Size) -> Entry {
-    e(sized!(alu::unary_reg, Inc; alu::unary_mem, Inc), Rm, size).with(LOCKABLE)
+    e(sized!(alu::unary_reg, Inc; @alu::unary_mem, Inc), Rm, size).with(LOCKABLE)
 }
 
 const fn dec(size: Size) -> Entry {
-    e(sized!(alu::unary_reg, Dec; alu::unary_mem, Dec), Rm, size).with(LOCKABLE)
+    e(sized!(alu::unary_reg, Dec; @alu::unary_mem, Dec), Rm, size).with(LOCKABLE)
 }
 
 const GROUP1_IB8: [Entry; 8] = *group1!(RmIb, Byte);
@@ -106,8 +107,9 @@ const GROUP5: [Entry; 8] = [
     UD,
 ];
 const GROUP1A: [Entry; 8] = [e(sized!(stack::pop_rm), Rm, Stack), UD, UD, UD, UD, UD, UD, UD];
-const GROUP11_8: [Entry; 8] = [e(sized!(mov::reg_imm; mov::mem_imm), RmIb, Byte), UD, UD, UD, UD, UD, UD, UD];
-const GROUP11: [Entry; 8] = [e(sized!(mov::reg_imm; mov::mem_imm), RmIz, V), UD, UD, UD, UD, UD, UD, UD];
+const GROUP11_8: [Entry; 8] =
+    [e(sized!(mov::reg_imm; @mov::mem_imm), RmIb, Byte), UD, UD, UD, UD, UD, UD, UD];
+const GROUP11: [Entry; 8] = [e(sized!(mov::reg_imm; @mov::mem_imm), RmIz, V), UD, UD, UD, UD, UD, UD, UD];
 
 /// Conditional jumps by condition code; the sizes are those of the instruction pointer.
 macro_rules! jcc_forms {
@@ -115,7 +117,7 @@ macro_rules! jcc_forms {
         [$({
             const J: [Handler; 4] =
                 [branch::jcc::<$cc, u16>, branch::jcc::<$cc, u16>, branch::jcc::<$cc, u32>, branch::jcc::<$cc, u64>];
-            super::entry::Forms { reg: J, mem: J }
+            super::entry::Forms::same(J, J)
         }),*]
     };
 }
@@ -135,9 +137,9 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
     // PUSH and POP of ES, CS, SS, DS; there is no POP CS.
     let mut s = 0;
     while s < 4 {
-        t[0x06 + s * 8] = e(one!(seg::push_sreg), Args::None, Stack).with(NO64 | ENDS).extra(s as u8);
+        t[0x06 + s * 8] = e(one!(seg::push_sreg), Args::None, Stack).with(NO64).extra(s as u8);
         if s != 1 {
-            t[0x07 + s * 8] = e(one!(seg::pop_sreg), Args::None, Stack).with(NO64 | ENDS).extra(s as u8);
+            t[0x07 + s * 8] = e(one!(seg::pop_sreg), Args::None, Stack).with(NO64).extra(s as u8);
         }
         s += 1;
     }
@@ -157,7 +159,7 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
             {
                 const W: [Handler; 4] =
                     [mov::reg_imm::<u8>, mov::reg_imm::<u16>, mov::reg_imm::<u32>, mov::reg_imm64];
-                const F: super::entry::Forms = super::entry::Forms { reg: W, mem: W };
+                const F: super::entry::Forms = super::entry::Forms::same(W, W);
                 &F
             },
             OpRegIv,
@@ -179,37 +181,37 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
     t[0x6f] = e(one!(io::outs), Source, Io).with(ENDS);
     let mut cc = 0;
     while cc < 16 {
-        t[0x70 + cc] = e(&JCC[cc], Jb, Branch).with(ENDS);
+        t[0x70 + cc] = e(&JCC[cc], Jb, Branch).with(CONDITIONAL);
         cc += 1;
     }
     t[0x80] = Entry::group(&GROUP1_IB8, Byte);
     t[0x81] = Entry::group(&GROUP1_IZ, V);
     t[0x82] = Entry::group(&GROUP1_IB8, Byte).with(NO64);
     t[0x83] = Entry::group(&GROUP1_IB, V);
-    t[0x84] = e(sized!(alu::reg_reg, Test; alu::mem_reg, Test), Rm, Byte);
-    t[0x85] = e(sized!(alu::reg_reg, Test; alu::mem_reg, Test), Rm, V);
+    t[0x84] = e(sized!(alu::reg_reg, Test; @alu::mem_reg, Test), Rm, Byte);
+    t[0x85] = e(sized!(alu::reg_reg, Test; @alu::mem_reg, Test), Rm, V);
     t[0x86] = e(sized!(atomic::xchg_reg; atomic::xchg_mem), Rm, Byte).with(LOCKABLE);
     t[0x87] = e(sized!(atomic::xchg_reg; atomic::xchg_mem), Rm, V).with(LOCKABLE);
-    t[0x88] = e(sized!(mov::reg_reg; mov::mem_reg), Rm, Byte);
-    t[0x89] = e(sized!(mov::reg_reg; mov::mem_reg), Rm, V);
-    t[0x8a] = e(sized!(mov::reg_reg; mov::reg_mem), Reg, Byte);
-    t[0x8b] = e(sized!(mov::reg_reg; mov::reg_mem), Reg, V);
-    t[0x8c] = e(one!(seg::mov_from_sreg), RmSeg, V).with(ENDS);
-    t[0x8d] = e(sized!(mov::lea), Rm, V).with(MEM_ONLY);
-    t[0x8e] = e(one!(seg::mov_to_sreg), RmSeg, V).with(ENDS);
+    t[0x88] = e(sized!(mov::reg_reg; @mov::mem_reg), Rm, Byte);
+    t[0x89] = e(sized!(mov::reg_reg; @mov::mem_reg), Rm, V);
+    t[0x8a] = e(sized!(mov::reg_reg; @mov::reg_mem), Reg, Byte);
+    t[0x8b] = e(sized!(mov::reg_reg; @mov::reg_mem), Reg, V);
+    t[0x8c] = e(one!(seg::mov_from_sreg), RmSeg, V);
+    t[0x8d] = e(sized!(mov::reg_reg; @mov::lea), Rm, V).with(MEM_ONLY);
+    t[0x8e] = e(one!(seg::mov_to_sreg), RmSeg, V);
     t[0x8f] = Entry::group(&GROUP1A, Stack);
     t[0x98] = e(one!(mov::cbw), Args::None, V);
     t[0x99] = e(sized!(mov::cwd), Args::None, V);
     t[0x9a] = e(one!(far::call_far_imm), Ap, V).with(NO64 | ENDS);
     t[0x9b] = e(one!(misc::wait), Args::None, V);
     t[0x9c] = e(sized!(stack::pushf), Args::None, Stack);
-    t[0x9d] = e(sized!(stack::popf), Args::None, Stack).with(ENDS);
+    t[0x9d] = e(sized!(stack::popf), Args::None, Stack);
     t[0x9e] = e(one!(mov::sahf), Args::None, Byte);
     t[0x9f] = e(one!(mov::lahf), Args::None, Byte);
-    t[0xa0] = e(sized!(mov::reg_mem), Moffs, Byte);
-    t[0xa1] = e(sized!(mov::reg_mem), Moffs, V);
-    t[0xa2] = e(sized!(mov::mem_reg), Moffs, Byte);
-    t[0xa3] = e(sized!(mov::mem_reg), Moffs, V);
+    t[0xa0] = e(sized!(mov::reg_reg; @mov::reg_mem), Moffs, Byte);
+    t[0xa1] = e(sized!(mov::reg_reg; @mov::reg_mem), Moffs, V);
+    t[0xa2] = e(sized!(mov::reg_reg; @mov::mem_reg), Moffs, Byte);
+    t[0xa3] = e(sized!(mov::reg_reg; @mov::mem_reg), Moffs, V);
     t[0xa4] = e(sized!(string::movs), Source, Byte).with(ENDS);
     t[0xa5] = e(sized!(string::movs), Source, V).with(ENDS);
     t[0xa6] = e(sized!(string::cmps), Source, Byte).with(ENDS);
@@ -226,8 +228,8 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
     t[0xc1] = Entry::group(&GROUP2_IMM, V);
     t[0xc2] = e(sized!(branch::ret), Iw, Branch).with(ENDS);
     t[0xc3] = e(sized!(branch::ret), Args::None, Branch).with(ENDS);
-    t[0xc4] = e(one!(seg::load_far_pointer), Rm, V).with(NO64 | MEM_ONLY | ENDS).extra(0);
-    t[0xc5] = e(one!(seg::load_far_pointer), Rm, V).with(NO64 | MEM_ONLY | ENDS).extra(3);
+    t[0xc4] = e(one!(seg::load_far_pointer), Rm, V).with(NO64 | MEM_ONLY).extra(0);
+    t[0xc5] = e(one!(seg::load_far_pointer), Rm, V).with(NO64 | MEM_ONLY).extra(3);
     t[0xc6] = Entry::group(&GROUP11_8, Byte);
     t[0xc7] = Entry::group(&GROUP11, V);
     t[0xc8] = e(sized!(stack::enter), IwIb, Stack);
@@ -255,18 +257,18 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
     t[0xe1] = e(sized!(branch::loop_cc), Jb, Branch).with(ENDS).extra(1);
     t[0xe2] = e(sized!(branch::loop_cc), Jb, Branch).with(ENDS).extra(2);
     t[0xe3] = e(sized!(branch::jcxz), Jb, Branch).with(ENDS);
-    t[0xe4] = e(one!(io::in_imm), Args::Ib, Byte).with(ENDS);
-    t[0xe5] = e(one!(io::in_imm), Args::Ib, Io).with(ENDS);
-    t[0xe6] = e(one!(io::out_imm), Args::Ib, Byte).with(ENDS);
-    t[0xe7] = e(one!(io::out_imm), Args::Ib, Io).with(ENDS);
+    t[0xe4] = e(one!(io::in_imm), Args::Ib, Byte);
+    t[0xe5] = e(one!(io::in_imm), Args::Ib, Io);
+    t[0xe6] = e(one!(io::out_imm), Args::Ib, Byte);
+    t[0xe7] = e(one!(io::out_imm), Args::Ib, Io);
     t[0xe8] = e(sized!(branch::call), Jz, Branch).with(ENDS);
     t[0xe9] = e(sized!(branch::jmp), Jz, Branch).with(ENDS);
     t[0xea] = e(one!(far::jmp_far_imm), Ap, V).with(NO64 | ENDS);
     t[0xeb] = e(sized!(branch::jmp), Jb, Branch).with(ENDS);
-    t[0xec] = e(one!(io::in_dx), Args::None, Byte).with(ENDS);
-    t[0xed] = e(one!(io::in_dx), Args::None, Io).with(ENDS);
-    t[0xee] = e(one!(io::out_dx), Args::None, Byte).with(ENDS);
-    t[0xef] = e(one!(io::out_dx), Args::None, Io).with(ENDS);
+    t[0xec] = e(one!(io::in_dx), Args::None, Byte);
+    t[0xed] = e(one!(io::in_dx), Args::None, Io);
+    t[0xee] = e(one!(io::out_dx), Args::None, Byte);
+    t[0xef] = e(one!(io::out_dx), Args::None, Io);
     t[0xf1] = e(one!(interrupt::int1), Args::None, V).with(ENDS);
     t[0xf4] = e(one!(sys::hlt), Args::None, V).with(ENDS);
     t[0xf5] = e(one!(misc::cmc), Args::None, Byte);
@@ -274,7 +276,7 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
     t[0xf7] = Entry::group(&GROUP3, V);
     t[0xf8] = e(one!(misc::clc), Args::None, Byte);
     t[0xf9] = e(one!(misc::stc), Args::None, Byte);
-    t[0xfa] = e(one!(sys::cli), Args::None, V).with(ENDS);
+    t[0xfa] = e(one!(sys::cli), Args::None, V);
     t[0xfb] = e(one!(sys::sti), Args::None, V).with(ENDS);
     t[0xfc] = e(one!(misc::cld), Args::None, Byte);
     t[0xfd] = e(one!(misc::std), Args::None, Byte);
@@ -286,9 +288,15 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
 /// 63h in 64-bit mode.
 pub(super) static MOVSXD: Entry = e(
     {
-        const W: [Handler; 4] =
+        const R: [Handler; 4] =
             [mov::movsx::<u32, u32>, mov::movsx::<u16, u16>, mov::movsx::<u32, u32>, mov::movsx::<u32, u64>];
-        const F: super::entry::Forms = super::entry::Forms { reg: W, mem: W };
+        const M: [Handler; 4] = [
+            mov::movsx_mem::<u32, u32, Segmented>,
+            mov::movsx_mem::<u16, u16, Segmented>,
+            mov::movsx_mem::<u32, u32, Segmented>,
+            mov::movsx_mem::<u32, u64, Segmented>,
+        ];
+        const F: super::entry::Forms = super::entry::Forms::same(R, M);
         &F
     },
     Rm,

@@ -1,8 +1,10 @@
 //! The opcodes after 0Fh, 0F38h and 0F3Ah (SDM Vol. 2D appendix A.3, tables ).
 
-use super::entry::{Args, BYTE_RM, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, ONLY64, REG_ONLY, Size, UD};
+use super::entry::{
+    Args, BYTE_RM, CONDITIONAL, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, ONLY64, REG_ONLY, Size, UD,
+};
 use super::table1::JCC;
-use crate::op::Handler;
+use crate::operand::{Flat, Segmented};
 use crate::ops::bit::{self, Bt, Btc, Btr, Bts};
 use crate::ops::shift::{self, Shld, Shrd};
 use crate::ops::{atomic, misc, mov, muldiv};
@@ -58,10 +60,22 @@ const GROUP15: [Entry; 8] = [SSE, SSE, SSE, SSE, UD, NOP.with(REG_ONLY), NOP.wit
 
 /// MOVZX and MOVSX by destination size.
 macro_rules! extend {
-    ($f:ident, $s:ty) => {{
-        const W: [Handler; 4] =
-            [mov::$f::<$s, u16>, mov::$f::<$s, u16>, mov::$f::<$s, u32>, mov::$f::<$s, u64>];
-        const F: Forms = Forms { reg: W, mem: W };
+    ($reg:ident, $mem:ident, $s:ty) => {{
+        const F: Forms = Forms {
+            reg: [mov::$reg::<$s, u16>, mov::$reg::<$s, u16>, mov::$reg::<$s, u32>, mov::$reg::<$s, u64>],
+            mem: [
+                mov::$mem::<$s, u16, Segmented>,
+                mov::$mem::<$s, u16, Segmented>,
+                mov::$mem::<$s, u32, Segmented>,
+                mov::$mem::<$s, u64, Segmented>,
+            ],
+            flat: [
+                mov::$mem::<$s, u16, Flat>,
+                mov::$mem::<$s, u16, Flat>,
+                mov::$mem::<$s, u32, Flat>,
+                mov::$mem::<$s, u64, Flat>,
+            ],
+        };
         &F
     }};
 }
@@ -71,10 +85,10 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     let mut t = [UD; 256];
     t[0x00] = Entry::group(&GROUP6, V);
     t[0x01] = Entry::group(&GROUP7, V);
-    t[0x02] = e(one!(sys::lar), Rm, V).with(ENDS);
-    t[0x03] = e(one!(sys::lsl), Rm, V).with(ENDS);
+    t[0x02] = e(one!(sys::lar), Rm, V);
+    t[0x03] = e(one!(sys::lsl), Rm, V);
     t[0x05] = e(one!(syscall::syscall), Args::None, V).with(ENDS);
-    t[0x06] = e(one!(sys::clts), Args::None, V).with(ENDS);
+    t[0x06] = e(one!(sys::clts), Args::None, V);
     t[0x07] = e(one!(syscall::sysret), Args::None, V).with(ENDS);
     t[0x08] = e(one!(sys::invd), Args::None, V).with(ENDS);
     t[0x09] = e(one!(sys::wbinvd), Args::None, V).with(ENDS);
@@ -96,7 +110,7 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
         i += 1;
     }
     t[0x30] = e(one!(msr::wrmsr), Args::None, V).with(ENDS);
-    t[0x31] = e(one!(msr::rdtsc), Args::None, V).with(ENDS);
+    t[0x31] = e(one!(msr::rdtsc), Args::None, V);
     t[0x32] = e(one!(msr::rdmsr), Args::None, V).with(ENDS);
     t[0x33] = e(one!(msr::rdpmc), Args::None, V).with(ENDS);
     t[0x34] = e(one!(syscall::sysenter), Args::None, V).with(ENDS);
@@ -107,7 +121,7 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
         t[0x50 + i] = SSE;
         t[0x60 + i] = SSE;
         t[0x70 + i] = SSE;
-        t[0x80 + i] = e(&JCC[i], Jz, Branch).with(ENDS);
+        t[0x80 + i] = e(&JCC[i], Jz, Branch).with(CONDITIONAL);
         t[0x90 + i] = e(one!(mov::setcc), Rm, Byte).extra(i as u8);
         t[0xd0 + i] = SSE;
         t[0xe0 + i] = SSE;
@@ -118,14 +132,14 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     }
     t[0x78] = UD;
     t[0x79] = UD;
-    t[0xa0] = e(one!(seg::push_sreg), Args::None, Stack).with(ENDS).extra(4);
-    t[0xa1] = e(one!(seg::pop_sreg), Args::None, Stack).with(ENDS).extra(4);
-    t[0xa2] = e(one!(cpuid::cpuid), Args::None, V).with(ENDS);
+    t[0xa0] = e(one!(seg::push_sreg), Args::None, Stack).extra(4);
+    t[0xa1] = e(one!(seg::pop_sreg), Args::None, Stack).extra(4);
+    t[0xa2] = e(one!(cpuid::cpuid), Args::None, V);
     t[0xa3] = e(sized!(bit::by_reg, Bt), Rm, V);
     t[0xa4] = e(sized!(shift::double_imm, Shld), RmIb, V);
     t[0xa5] = e(sized!(shift::double_cl, Shld), Rm, V);
-    t[0xa8] = e(one!(seg::push_sreg), Args::None, Stack).with(ENDS).extra(5);
-    t[0xa9] = e(one!(seg::pop_sreg), Args::None, Stack).with(ENDS).extra(5);
+    t[0xa8] = e(one!(seg::push_sreg), Args::None, Stack).extra(5);
+    t[0xa9] = e(one!(seg::pop_sreg), Args::None, Stack).extra(5);
     t[0xab] = e(sized!(bit::by_reg, Bts), Rm, V).with(LOCKABLE);
     t[0xac] = e(sized!(shift::double_imm, Shrd), RmIb, V);
     t[0xad] = e(sized!(shift::double_cl, Shrd), Rm, V);
@@ -133,23 +147,23 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     t[0xaf] = e(sized!(muldiv::imul_reg), Rm, V);
     t[0xb0] = e(sized!(atomic::cmpxchg), Rm, Byte).with(LOCKABLE);
     t[0xb1] = e(sized!(atomic::cmpxchg), Rm, V).with(LOCKABLE);
-    t[0xb2] = e(one!(seg::load_far_pointer), Rm, V).with(MEM_ONLY | ENDS).extra(2);
+    t[0xb2] = e(one!(seg::load_far_pointer), Rm, V).with(MEM_ONLY).extra(2);
     t[0xb3] = e(sized!(bit::by_reg, Btr), Rm, V).with(LOCKABLE);
-    t[0xb4] = e(one!(seg::load_far_pointer), Rm, V).with(MEM_ONLY | ENDS).extra(4);
-    t[0xb5] = e(one!(seg::load_far_pointer), Rm, V).with(MEM_ONLY | ENDS).extra(5);
-    t[0xb6] = e(extend!(movzx, u8), Rm, V).with(BYTE_RM);
-    t[0xb7] = e(extend!(movzx, u16), Rm, V);
+    t[0xb4] = e(one!(seg::load_far_pointer), Rm, V).with(MEM_ONLY).extra(4);
+    t[0xb5] = e(one!(seg::load_far_pointer), Rm, V).with(MEM_ONLY).extra(5);
+    t[0xb6] = e(extend!(movzx, movzx_mem, u8), Rm, V).with(BYTE_RM);
+    t[0xb7] = e(extend!(movzx, movzx_mem, u16), Rm, V);
     t[0xb9] = e(one!(misc::ud), Rm, V).with(ENDS);
     t[0xba] = Entry::group(&GROUP8, V);
     t[0xbb] = e(sized!(bit::by_reg, Btc), Rm, V).with(LOCKABLE);
     t[0xbc] = e(sized!(bit::bsf), Rm, V);
     t[0xbd] = e(sized!(bit::bsr), Rm, V);
-    t[0xbe] = e(extend!(movsx, u8), Rm, V).with(BYTE_RM);
-    t[0xbf] = e(extend!(movsx, u16), Rm, V);
+    t[0xbe] = e(extend!(movsx, movsx_mem, u8), Rm, V).with(BYTE_RM);
+    t[0xbf] = e(extend!(movsx, movsx_mem, u16), Rm, V);
     t[0xc0] = e(sized!(atomic::xadd), Rm, Byte).with(LOCKABLE);
     t[0xc1] = e(sized!(atomic::xadd), Rm, V).with(LOCKABLE);
     t[0xc2] = SSE;
-    t[0xc3] = e(sized!(mov::mem_reg), Rm, Y).with(MEM_ONLY);
+    t[0xc3] = e(sized!(mov::reg_reg; @mov::mem_reg), Rm, Y).with(MEM_ONLY);
     t[0xc4] = SSE;
     t[0xc5] = SSE;
     t[0xc6] = SSE;

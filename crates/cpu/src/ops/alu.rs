@@ -4,7 +4,7 @@ use crate::Cpu;
 use crate::cx::{Cx, Step};
 use crate::flags::{CARRY_AUX, CARRY_BITS, CARRY_IN, CARRY_OUT, Flags};
 use crate::op::{LOCK, Op};
-use crate::operand::Operand;
+use crate::operand::{Address, Operand};
 
 /// An operation on two operands that sets all arithmetic flags.
 pub(crate) trait Alu {
@@ -91,36 +91,66 @@ pub(crate) fn reg_imm<O: Alu, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
 }
 
 /// Register `reg` with memory.
-pub(crate) fn reg_mem<O: Alu, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    let b = cx.rd::<T>(op.seg, cx.ea(op))?;
+pub(crate) fn reg_mem<O: Alu, T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let Some(at) = A::read(cx, op, size_of::<T>() as u64) else {
+        return reg_mem_slow::<O, T>(cx, op);
+    };
+    let b = cx.slab.load(at);
+    reg_value::<O, T>(cx, op, b);
+    Ok(())
+}
+
+#[inline(always)]
+fn reg_value<O: Alu, T: Operand>(cx: &mut Cx<'_>, op: &Op, b: T) {
     let (r, f) = apply::<O, T>(cx.cpu, T::get(cx.cpu, op.reg), b);
     if O::WRITES {
         T::set(cx.cpu, op.reg, r);
     }
     cx.cpu.fl = f;
+}
+
+#[cold]
+#[inline(never)]
+fn reg_mem_slow<O: Alu, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let b = cx.rd_slow(op.seg, cx.ea(op))?;
+    reg_value::<O, T>(cx, op, b);
     Ok(())
 }
 
 #[inline(always)]
-fn mem<O: Alu, T: Operand>(cx: &mut Cx<'_>, op: &Op, b: T) -> Step {
+fn mem_value<O: Alu, T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op, b: T) -> Step {
+    let n = size_of::<T>() as u64;
+    if O::WRITES {
+        let Some(at) = A::write(cx, op, n) else { return mem_slow::<O, T>(cx, op, b) };
+        cx.rmw_at(at, op.pfx & LOCK != 0, |cpu, a| apply::<O, T>(cpu, a, b));
+    } else {
+        let Some(at) = A::read(cx, op, n) else { return mem_slow::<O, T>(cx, op, b) };
+        cx.cpu.fl = apply::<O, T>(cx.cpu, cx.slab.load(at), b).1;
+    }
+    Ok(())
+}
+
+#[cold]
+#[inline(never)]
+fn mem_slow<O: Alu, T: Operand>(cx: &mut Cx<'_>, op: &Op, b: T) -> Step {
     let off = cx.ea(op);
     if O::WRITES {
         return cx.rmw::<T>(op.seg, off, op.pfx & LOCK != 0, |cpu, a| apply::<O, T>(cpu, a, b));
     }
-    let a = cx.rd::<T>(op.seg, off)?;
+    let a = cx.rd_slow::<T>(op.seg, off)?;
     cx.cpu.fl = apply::<O, T>(cx.cpu, a, b).1;
     Ok(())
 }
 
 /// Memory with register `reg`.
-pub(crate) fn mem_reg<O: Alu, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
+pub(crate) fn mem_reg<O: Alu, T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
     let b = T::get(cx.cpu, op.reg);
-    mem::<O, T>(cx, op, b)
+    mem_value::<O, T, A>(cx, op, b)
 }
 
 /// Memory with an immediate.
-pub(crate) fn mem_imm<O: Alu, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    mem::<O, T>(cx, op, imm(op))
+pub(crate) fn mem_imm<O: Alu, T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    mem_value::<O, T, A>(cx, op, imm(op))
 }
 
 /// An operation on one operand.
@@ -179,7 +209,13 @@ pub(crate) fn unary_reg<U: Unary, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step 
 }
 
 /// On memory.
-pub(crate) fn unary_mem<U: Unary, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    let off = cx.ea(op);
-    cx.rmw::<T>(op.seg, off, op.pfx & LOCK != 0, U::run)
+pub(crate) fn unary_mem<U: Unary, T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let lock = op.pfx & LOCK != 0;
+    match A::write(cx, op, size_of::<T>() as u64) {
+        Some(at) => {
+            cx.rmw_at::<T>(at, lock, U::run);
+            Ok(())
+        }
+        None => cx.rmw::<T>(op.seg, cx.ea(op), lock, U::run),
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::Cpu;
 use crate::access::canonical;
+use crate::attn::Attn;
 use crate::cx::{Cx, Step, Trap};
 use crate::op::{ADDRESS_MASK, Op};
 use crate::operand::Operand;
@@ -30,25 +31,33 @@ impl Cx<'_> {
     pub fn check_target(&mut self, target: u64) -> Result<u64, Trap> {
         if self.cpu.code_size == 2 {
             if canonical(target) { Ok(target) } else { Err(self.gp(0, Why::TargetNotCanonical)) }
-        } else if target <= u64::from(self.cpu.seg[1].limit) {
+        } else if target < self.cpu.code_end {
             Ok(target)
         } else {
             Err(self.gp(0, Why::TargetBeyondLimit))
         }
     }
 
+    /// The same for a target that comes from an operand as wide as `T`: 64-bit ones belong to 64-bit mode, and no others.
     #[inline(always)]
-    fn jump(&mut self, target: u64) -> Step {
-        self.cpu.rip = self.check_target(target)?;
+    fn near_target<T: Operand>(&mut self, target: T) -> Result<u64, Trap> {
+        let target = target.to_u64();
+        let good = if T::BITS == 64 { canonical(target) } else { target < self.cpu.code_end };
+        if good { Ok(target) } else { self.check_target(target) }
+    }
+
+    #[inline(always)]
+    fn jump<T: Operand>(&mut self, target: T) -> Step {
+        self.cpu.rip = self.near_target(target)?;
         Ok(())
     }
 }
 
 /// The target of a relative branch as wide as `T`; the decoder has made `disp` relative to the block.
 #[inline(always)]
-fn relative<T: Operand>(cx: &Cx<'_>, op: &Op) -> u64 {
+fn relative<T: Operand>(cx: &Cx<'_>, op: &Op) -> T {
     let block = cx.cpu.r[crate::op::BLOCK_RIP as usize];
-    T::from_u64(block.wrapping_add(op.disp as u64)).to_u64()
+    T::from_u64(block.wrapping_add(op.disp as u64))
 }
 
 pub(crate) fn jmp<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
@@ -57,22 +66,23 @@ pub(crate) fn jmp<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
 }
 
 pub(crate) fn jmp_rm<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    let target = cx.rm::<T>(op)?.to_u64();
+    let target = cx.rm::<T>(op)?;
     cx.jump(target)
 }
 
-/// Jcc with condition `CC`.
+/// Jcc with condition `CC`. The block may go on after it: the run loop is told when it does not.
 pub(crate) fn jcc<const CC: u8, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
     if condition(cx.cpu, CC) {
         let target = relative::<T>(cx, op);
-        return cx.jump(target);
+        cx.cpu.rip = cx.near_target(target)?;
+        cx.cpu.attn |= Attn::JUMP;
     }
     Ok(())
 }
 
 #[inline(always)]
-fn call_to<T: Operand>(cx: &mut Cx<'_>, op: &Op, target: u64) -> Step {
-    let target = cx.check_target(target)?;
+fn call_to<T: Operand>(cx: &mut Cx<'_>, op: &Op, target: T) -> Step {
+    let target = cx.near_target(target)?;
     let back = T::from_u64(cx.next_rip(op));
     cx.push(back)?;
     cx.cpu.rip = target;
@@ -85,17 +95,20 @@ pub(crate) fn call<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
 }
 
 pub(crate) fn call_rm<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    let target = cx.rm::<T>(op)?.to_u64();
+    let target = cx.rm::<T>(op)?;
     call_to::<T>(cx, op, target)
 }
 
 /// RET, with `imm` bytes of parameters.
 pub(crate) fn ret<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
     let sp = cx.cpu.r[4];
-    let target = cx.rd::<T>(2, sp & cx.cpu.stack_mask)?.to_u64();
+    let target: T = match cx.stack_read_hit::<T>(sp) {
+        Some(at) => cx.slab.load(at),
+        None => cx.rd_slow(2, sp & cx.cpu.stack_mask)?,
+    };
     cx.jump(target)?;
     let release = size_of::<T>() as u64 + u64::from(op.imm as u16);
-    cx.set_sp(sp.wrapping_add(release));
+    cx.move_sp::<T>(sp.wrapping_add(release));
     Ok(())
 }
 

@@ -1,9 +1,9 @@
 //! MOV, MOVZX, MOVSX, LEA, CMOVcc, SETcc, XLAT, CBW and its kin, LAHF, SAHF.
 
-use crate::cx::{Cx, Step};
+use crate::cx::{Cx, Step, Trap};
 use crate::flags::Flags;
 use crate::op::{ADDRESS_MASK, HIGH, Op};
-use crate::operand::Operand;
+use crate::operand::{Address, Operand};
 use crate::ops::branch::condition;
 
 /// Register `base` from register `reg`.
@@ -13,15 +13,35 @@ pub(crate) fn reg_reg<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
     Ok(())
 }
 
+#[inline(always)]
+fn store<T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op, v: T) -> Step {
+    match A::write(cx, op, size_of::<T>() as u64) {
+        Some(at) => {
+            cx.slab.store(at, v);
+            Ok(())
+        }
+        None => cx.wr_slow(op.seg, cx.ea(op), v),
+    }
+}
+
 /// Memory from register `reg`.
-pub(crate) fn mem_reg<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
+pub(crate) fn mem_reg<T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
     let v = T::get(cx.cpu, op.reg);
-    cx.wr(op.seg, cx.ea(op), v)
+    store::<T, A>(cx, op, v)
 }
 
 /// Register `reg` from memory.
-pub(crate) fn reg_mem<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    let v = cx.rd::<T>(op.seg, cx.ea(op))?;
+pub(crate) fn reg_mem<T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let Some(at) = A::read(cx, op, size_of::<T>() as u64) else { return reg_mem_slow::<T>(cx, op) };
+    let v = cx.slab.load(at);
+    T::set(cx.cpu, op.reg, v);
+    Ok(())
+}
+
+#[cold]
+#[inline(never)]
+fn reg_mem_slow<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let v = cx.rd_slow(op.seg, cx.ea(op))?;
     T::set(cx.cpu, op.reg, v);
     Ok(())
 }
@@ -39,26 +59,48 @@ pub(crate) fn reg_imm64(cx: &mut Cx<'_>, op: &Op) -> Step {
 }
 
 /// Memory from an immediate.
-pub(crate) fn mem_imm<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    cx.wr(op.seg, cx.ea(op), T::from_u64(op.imm as i64 as u64))
+pub(crate) fn mem_imm<T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    store::<T, A>(cx, op, T::from_u64(op.imm as i64 as u64))
 }
 
-/// MOVZX from a source as wide as `S`.
+/// MOVZX from a register as wide as `S`.
 pub(crate) fn movzx<S: Operand, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    let v = cx.rm::<S>(op)?;
+    let v = S::get(cx.cpu, op.base);
     T::set(cx.cpu, op.reg, T::from_u64(v.to_u64()));
     Ok(())
 }
 
-/// MOVSX, MOVSXD from a source as wide as `S`.
+/// MOVSX, MOVSXD from a register as wide as `S`.
 pub(crate) fn movsx<S: Operand, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    let v = cx.rm::<S>(op)?;
+    let v = S::get(cx.cpu, op.base);
     T::set(cx.cpu, op.reg, T::from_u64(v.sext()));
     Ok(())
 }
 
-pub(crate) fn lea<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    let off = cx.ea(op);
+#[inline(always)]
+fn load<S: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Result<S, Trap> {
+    match A::read(cx, op, size_of::<S>() as u64) {
+        Some(at) => Ok(cx.slab.load(at)),
+        None => cx.rd_slow(op.seg, cx.ea(op)),
+    }
+}
+
+/// MOVZX from memory as wide as `S`.
+pub(crate) fn movzx_mem<S: Operand, T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let v = load::<S, A>(cx, op)?;
+    T::set(cx.cpu, op.reg, T::from_u64(v.to_u64()));
+    Ok(())
+}
+
+/// MOVSX, MOVSXD from memory as wide as `S`.
+pub(crate) fn movsx_mem<S: Operand, T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let v = load::<S, A>(cx, op)?;
+    T::set(cx.cpu, op.reg, T::from_u64(v.sext()));
+    Ok(())
+}
+
+pub(crate) fn lea<T: Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let off = A::offset(cx, op);
     T::set(cx.cpu, op.reg, T::from_u64(off));
     Ok(())
 }

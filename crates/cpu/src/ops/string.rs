@@ -89,19 +89,6 @@ impl Cx<'_> {
         let wrap = ADDRESS_MASK[usize::from(op.asize & 3)].wrapping_sub(off).saturating_add(1);
         page.min(wrap) / bytes
     }
-
-    /// The slab offset of a read that the TLB allows.
-    fn read_hit(&self, seg: u8, off: u64, n: u64) -> Option<u64> {
-        let cpu = &*self.cpu;
-        let s = &cpu.fast[usize::from(seg & 7)];
-        if off.wrapping_add(n) > s.readable {
-            return None;
-        }
-        let lin = s.base.wrapping_add(off);
-        let e = cpu.tlb.read.entry(lin);
-        let tag = lin.wrapping_add(n - 1) & !PAGE_MASK | cpu.tlb.read.generation() | cpu.key;
-        (e.tag == tag).then(|| lin.wrapping_add(e.addend))
-    }
 }
 
 pub(crate) fn movs<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
