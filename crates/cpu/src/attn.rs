@@ -6,8 +6,6 @@ bitflags! {
     /// Reasons to leave the block that runs.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub(crate) struct Attn: u32 {
-        /// A branch inside the block was taken: RIP is right, and the next block follows at once.
-        const JUMP = 1 << 6;
         /// Cached code was written: the block may no longer say what memory says.
         const CODE = 1 << 0;
         /// Something that decides whether an event can be taken has changed: IF, NMI mask, shadow, pending events,

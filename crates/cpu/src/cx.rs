@@ -17,9 +17,14 @@ pub(crate) struct Cx<'a> {
     pub slab: Arc<Slab>,
 }
 
-/// An instruction did not complete; the exception is in `cpu.fault`.
+/// Why the instruction after this one is not the next to execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Trap;
+pub(crate) enum Trap {
+    /// The instruction did not complete; the exception is in `cpu.fault`.
+    Fault,
+    /// It completed, and is a branch inside a block that was taken; `cpu.rip` is right.
+    Jump,
+}
 
 /// How an instruction ended.
 pub(crate) type Step = Result<(), Trap>;
@@ -29,7 +34,7 @@ impl Cx<'_> {
     #[cold]
     pub fn fault(&mut self, vector: Vector, error: Option<u32>, why: Why) -> Trap {
         self.cpu.fault = Some(Fault { vector, error, why: Some(why) });
-        Trap
+        Trap::Fault
     }
 
     /// #UD.

@@ -75,7 +75,7 @@ impl Cx<'_> {
                 match debug::before(self) {
                     Ok(None) => self.one(arena),
                     Ok(Some(hit)) => return Stop { kind: StopKind::Debug(hit), rip: self.cpu.rip },
-                    Err(Trap) => Err(Trap),
+                    Err(trap) => Err(trap),
                 }
             } else if self.cpu.events.shadow != Shadow::None {
                 self.one(arena)
@@ -87,7 +87,7 @@ impl Cx<'_> {
                 Ok(()) if self.cpu.careful => match debug::after(self) {
                     Ok(None) => Ok(()),
                     Ok(Some(hit)) => return Stop { kind: StopKind::Debug(hit), rip: last_rip },
-                    Err(Trap) => Err(Trap),
+                    Err(trap) => Err(trap),
                 },
                 done => done,
             };
@@ -112,7 +112,7 @@ impl Cx<'_> {
         let done = match self.next_block_slow(arena, Exit::NONE) {
             Ok(Next::Block(id)) => self.run_block(arena, id),
             Ok(Next::Single(op)) => self.run_ops(core::slice::from_ref(&op), u64::from(op.len)),
-            Err(Trap) => Err(Trap),
+            Err(trap) => Err(trap),
         };
         self.cpu.until = until;
         if shadow != Shadow::None {
@@ -150,18 +150,16 @@ impl Cx<'_> {
             let mut done = len;
             for op in ops {
                 self.cpu.at = op.at;
-                if (op.run)(self, op).is_err() {
-                    return self.faulted_at(op, start);
-                }
-                let attn = self.cpu.attn;
-                if !attn.is_empty() {
-                    if attn != Attn::JUMP {
-                        return self.left_at(ops, op, start);
+                if let Err(trap) = (op.run)(self, op) {
+                    if trap == Trap::Fault {
+                        return self.faulted_at(op, start);
                     }
-                    self.cpu.attn = Attn::empty();
-                    done = usize::from(op.at.idx) + 1;
                     from.op = u32::from(op.at.idx);
+                    done = from.op as usize + 1;
                     break;
+                }
+                if !self.cpu.attn.is_empty() {
+                    return self.left_at(ops, op, start, false);
                 }
             }
             self.cpu.count = self.cpu.count.wrapping_add(done as u64);
@@ -378,15 +376,17 @@ impl Cx<'_> {
         let take = if left < ops.len() as u64 { left as usize } else { ops.len() };
         for op in &ops[..take] {
             self.cpu.at = op.at;
-            if (op.run)(self, op).is_err() {
-                return self.faulted_at(op, start);
+            match (op.run)(self, op) {
+                Ok(()) => {}
+                Err(Trap::Jump) => return self.left_at(ops, op, start, true),
+                Err(Trap::Fault) => return self.faulted_at(op, start),
             }
             if !self.cpu.attn.is_empty() {
-                return self.left_at(ops, op, start);
+                return self.left_at(ops, op, start, false);
             }
         }
         match ops.get(take.wrapping_sub(1)) {
-            Some(op) => self.left_at(ops, op, start),
+            Some(op) => self.left_at(ops, op, start, false),
             None => Ok(()),
         }
     }
@@ -396,15 +396,13 @@ impl Cx<'_> {
     fn faulted_at(&mut self, op: &Op, start: u64) -> Result<(), Trap> {
         self.cpu.rip = start.wrapping_add(u64::from(op.at.off)) & self.cpu.ip_mask;
         self.cpu.count = self.cpu.count.wrapping_add(u64::from(op.at.idx));
-        Err(Trap)
+        Err(Trap::Fault)
     }
 
     /// The block was left after `op`, which need not be its last instruction.
     #[inline(never)]
-    fn left_at(&mut self, ops: &[Op], op: &Op, start: u64) -> Result<(), Trap> {
+    fn left_at(&mut self, ops: &[Op], op: &Op, start: u64, jumped: bool) -> Result<(), Trap> {
         let done = usize::from(op.at.idx) + 1;
-        let jumped = self.cpu.attn.contains(Attn::JUMP);
-        self.cpu.attn.remove(Attn::JUMP);
         if done < ops.len() && !jumped {
             let past = u64::from(op.at.off) + u64::from(op.len);
             self.cpu.rip = start.wrapping_add(past) & self.cpu.ip_mask;

@@ -2,7 +2,6 @@
 
 use crate::Cpu;
 use crate::access::canonical;
-use crate::attn::Attn;
 use crate::cx::{Cx, Step, Trap};
 use crate::op::{ADDRESS_MASK, Op};
 use crate::operand::Operand;
@@ -70,12 +69,12 @@ pub(crate) fn jmp_rm<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
     cx.jump(target)
 }
 
-/// Jcc with condition `CC`. The block may go on after it: the run loop is told when it does not.
+/// Jcc with condition `CC`. The block may go on after it.
 pub(crate) fn jcc<const CC: u8, T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
     if condition(cx.cpu, CC) {
         let target = relative::<T>(cx, op);
         cx.cpu.rip = cx.near_target(target)?;
-        cx.cpu.attn |= Attn::JUMP;
+        return Err(Trap::Jump);
     }
     Ok(())
 }
