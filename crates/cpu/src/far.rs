@@ -72,17 +72,19 @@ impl Cx<'_> {
             return self.jump_real(selector, offset & ip_mask(osize));
         }
         match self.far_target(Selector(selector))? {
-            Target::Code(cs) => {
+            Target::Code(mut cs) => {
                 let rip = offset & ip_mask(osize);
                 self.check_entry(&cs, rip, 0)?;
+                self.touch(&mut cs)?;
                 self.commit_code(cs, rip);
             }
             Target::Gate(gate, _) => {
-                let (cs, d) = self.gate_code(gate.selector)?;
+                let (mut cs, d) = self.gate_code(gate.selector)?;
                 if !d.is_conforming() && d.dpl() != self.cpu.cpl {
                     return Err(self.blame(Blame::GP, gate.selector, Why::CodeDplWrong));
                 }
                 let rip = self.gate_ip(gate, &cs)?;
+                self.touch(&mut cs)?;
                 self.commit_code(cs, rip);
             }
             Target::Task(sel, d) => {
@@ -117,10 +119,11 @@ impl Cx<'_> {
             return Ok(());
         }
         match self.far_target(Selector(selector))? {
-            Target::Code(cs) => {
+            Target::Code(mut cs) => {
                 let rip = offset & ip_mask(osize);
                 self.probe_frame(&stack, 2, osize)?;
                 self.check_entry(&cs, rip, 0)?;
+                self.touch(&mut cs)?;
                 let sp = self.write_frame(&stack, &back, osize)?;
                 self.set_sp(sp);
                 self.commit_code(cs, rip);
@@ -137,18 +140,19 @@ impl Cx<'_> {
 
     /// CALL through a call gate, to the same level or an inner one (SDM Vol. 3A 5.8.4, 5.8.5).
     fn call_gate(&mut self, gate: Gate, width: u8, present: Stack, back: &[u64; 2]) -> Step {
-        let (cs, d) = self.gate_code(gate.selector)?;
+        let (mut cs, d) = self.gate_code(gate.selector)?;
         if d.is_conforming() || d.dpl() == self.cpu.cpl {
             self.probe_frame(&present, 2, width)?;
             let rip = self.gate_ip(gate, &cs)?;
+            self.touch(&mut cs)?;
             let sp = self.write_frame(&present, back, width)?;
             self.set_sp(sp);
             self.commit_code(cs, rip);
             return Ok(());
         }
         let cpl = d.dpl();
-        let cs = Segment { selector: Selector(cs.selector).with_rpl(cpl).0, ..cs };
-        let stack = if self.cpu.long() {
+        cs.selector = Selector(cs.selector).with_rpl(cpl).0;
+        let mut stack = if self.cpu.long() {
             let rsp = self.inner_rsp(hako_x86::tss::rsp64(cpl), 0)?;
             Stack::long(Self::null_stack(Selector(u16::from(cpl)), cpl), rsp, cpl, 0)
         } else {
@@ -167,6 +171,8 @@ impl Cx<'_> {
         let values = &values[..n + 2];
         self.probe_frame(&stack, values.len(), width)?;
         let rip = self.gate_ip(gate, &cs)?;
+        self.touch(&mut cs)?;
+        self.touch(&mut stack.seg)?;
         let sp = self.write_frame(&stack, values, width)?;
         self.cpu.r[4] = stack.rsp(self.cpu.r[4], sp);
         self.cpu.seg[SegReg::Ss as usize] = stack.seg;
@@ -239,7 +245,7 @@ impl Cx<'_> {
         if !d.present() {
             return Err(self.blame(Blame::GP.with(Vector::NP), sel, Why::SegmentNotPresent));
         }
-        Ok(self.mark_accessed(sel, d)?.segment(sel.with_rpl(cpl).0))
+        Ok(d.segment(sel.with_rpl(cpl).0))
     }
 
     /// The code segment of a call gate; RPL is the present level, which suits all but calls to an inner level.
@@ -260,7 +266,6 @@ impl Cx<'_> {
         if !d.present() {
             return Err(self.blame(Blame::GP.with(Vector::NP), sel, Why::SegmentNotPresent));
         }
-        let d = self.mark_accessed(sel, d)?;
         Ok((d.segment(sel.with_rpl(self.cpu.cpl).0), d))
     }
 
@@ -301,18 +306,21 @@ impl Cx<'_> {
             self.commit_code(cs, rip);
             return Ok(());
         }
-        let cs = self.return_code(sel)?;
+        let mut cs = self.return_code(sel)?;
         let cpl = sel.rpl();
         if cpl == self.cpu.cpl {
             self.check_entry(&cs, rip, 0)?;
+            self.touch(&mut cs)?;
             self.set_sp(sp);
             self.commit_code(cs, rip);
             return Ok(());
         }
         let outer_sp = self.peek(2 * n + release, osize)?;
         let outer_ss = Selector(self.peek(3 * n + release, osize)? as u16);
-        let ss = self.return_stack(outer_ss, cpl, &cs)?;
+        let mut ss = self.return_stack(outer_ss, cpl, &cs)?;
         self.check_entry(&cs, rip, 0)?;
+        self.touch(&mut cs)?;
+        self.touch(&mut ss)?;
         self.cpu.seg[SegReg::Ss as usize] = ss;
         self.cpu.cpl = cpl;
         self.drop_privileged_segments(cpl);
@@ -352,7 +360,7 @@ impl Cx<'_> {
         if !d.present() {
             return Err(self.blame(Blame::GP.with(Vector::NP), sel, Why::SegmentNotPresent));
         }
-        Ok(self.mark_accessed(sel, d)?.segment(sel.0))
+        Ok(d.segment(sel.0))
     }
 
     /// SS of a return to level `cpl`; 64-bit code below level 3 may have a null one.

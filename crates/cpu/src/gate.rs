@@ -122,15 +122,16 @@ impl Cx<'_> {
         if osize == 0 {
             return self.deliver_to_task(event, gate.gate().selector);
         }
-        let target = self.gate_target(event, gate.gate(), interrupt)?;
+        let mut target = self.gate_target(event, gate.gate(), interrupt)?;
         if self.cpu.v86() || target.cpl < self.cpu.cpl {
-            self.enter_inner(event, &target, osize)?;
+            self.enter_inner(event, &mut target, osize)?;
         } else {
             let stack = self.present_stack(event.ext());
             let cs = self.cpu.seg[SegReg::Cs as usize].selector;
             let (values, n) = frame(&[event.flags, u64::from(cs), event.rip], event.error);
             self.probe_frame(&stack, n, osize)?;
             self.check_ip(&target, event)?;
+            self.touch(&mut target.cs)?;
             let sp = self.write_frame(&stack, &values[..n], osize)?;
             self.set_sp(sp);
         }
@@ -172,7 +173,6 @@ impl Cx<'_> {
         if self.cpu.v86() && cpl != 0 {
             return Err(self.blame(blame, sel, Why::V86HandlerNotLevel0));
         }
-        let d = self.mark_accessed(sel, d)?;
         Ok(Target { cs: d.segment(sel.with_rpl(cpl).0), rip: gate.offset, cpl, interrupt })
     }
 
@@ -184,9 +184,9 @@ impl Cx<'_> {
     }
 
     /// Switches to the stack of an inner level and pushes the frame there, in legacy modes.
-    fn enter_inner(&mut self, event: &Event, target: &Target, osize: u8) -> Step {
+    fn enter_inner(&mut self, event: &Event, target: &mut Target, osize: u8) -> Step {
         let ext = event.ext();
-        let stack = self.inner_stack(target.cpl, ext)?;
+        let mut stack = self.inner_stack(target.cpl, ext)?;
         let sel = |r: SegReg, cx: &Self| u64::from(cx.cpu.seg[r as usize].selector);
         let common = [sel(SegReg::Ss, self), self.cpu.r[4], event.flags, sel(SegReg::Cs, self), event.rip];
         let mut values = [0; 10];
@@ -204,6 +204,8 @@ impl Cx<'_> {
         }
         self.probe_frame(&stack, n, osize)?;
         self.check_ip(target, event)?;
+        self.touch(&mut target.cs)?;
+        self.touch(&mut stack.seg)?;
         let sp = self.write_frame(&stack, &values[..n], osize)?;
         if v86 {
             for r in [SegReg::Gs, SegReg::Fs, SegReg::Ds, SegReg::Es] {
@@ -259,7 +261,7 @@ impl Cx<'_> {
         };
         self.check_gate(event, gate)?;
         let ext = event.ext();
-        let target = self.gate_target(event, gate.gate().extended(high), interrupt)?;
+        let mut target = self.gate_target(event, gate.gate().extended(high), interrupt)?;
         let ist = gate.gate().params & 7;
         let inner = target.cpl < self.cpu.cpl;
         let present = self.cpu.seg[SegReg::Ss as usize];
@@ -277,6 +279,7 @@ impl Cx<'_> {
         if !canonical(target.rip) {
             return Err(self.gp(ext, Why::TargetNotCanonical));
         }
+        self.touch(&mut target.cs)?;
         let sp = self.write_frame(&stack, &values[..n], 3)?;
         self.cpu.r[4] = sp;
         self.cpu.seg[SegReg::Ss as usize] = seg;

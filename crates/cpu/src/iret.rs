@@ -138,15 +138,17 @@ fn in_protected_mode(cx: &mut Cx<'_>, osize: u8) -> Step {
     if frame.flags & RFlags::VM.bits() != 0 && cpl == 0 && osize == 2 && !cx.cpu.long() {
         return to_v86(cx, &frame);
     }
-    let cs = cx.return_code(frame.cs)?;
+    let mut cs = cx.return_code(frame.cs)?;
     let outer = frame.cs.rpl() > cpl;
     // 64-bit mode pops SS:RSP always.
     if outer || cx.cpu.long64() {
         let n = 1u64 << osize;
         let sp = cx.peek(3 * n, osize)?;
         let ss = Selector(cx.peek(4 * n, osize)? as u16);
-        let ss = cx.return_stack(ss, frame.cs.rpl(), &cs)?;
+        let mut ss = cx.return_stack(ss, frame.cs.rpl(), &cs)?;
         cx.check_entry(&cs, frame.rip, 0)?;
+        cx.touch(&mut cs)?;
+        cx.touch(&mut ss)?;
         let flags = protected_flags(cx, &frame);
         cx.cpu.seg[SegReg::Ss as usize] = ss;
         cx.cpu.cpl = frame.cs.rpl();
@@ -158,6 +160,7 @@ fn in_protected_mode(cx: &mut Cx<'_>, osize: u8) -> Step {
         cx.cpu.set_rflags(flags);
     } else {
         cx.check_entry(&cs, frame.rip, 0)?;
+        cx.touch(&mut cs)?;
         let flags = protected_flags(cx, &frame);
         cx.set_sp(cx.cpu.r[4].wrapping_add(3 << osize));
         cx.commit_code(cs, frame.rip);

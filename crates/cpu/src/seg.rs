@@ -87,26 +87,27 @@ impl Cx<'_> {
     }
 
     /// Replaces the byte with type, DPL and P of a descriptor in its table.
-    fn write_access_byte(&mut self, sel: Selector, d: Descriptor) -> Step {
+    fn write_access_byte(&mut self, sel: Selector, byte: u8) -> Step {
         match self.descriptor_address(sel, 8) {
-            Some(at) => self.write_linear_sys(at.wrapping_add(5), (d.0 >> 40) as u8),
+            Some(at) => self.write_linear_sys(at.wrapping_add(5), byte),
             None => Ok(()),
         }
     }
 
-    /// Sets the accessed bit of a code or data descriptor, in its table too.
-    pub fn mark_accessed(&mut self, sel: Selector, d: Descriptor) -> Result<Descriptor, Trap> {
-        let marked = Descriptor(d.0 | Descriptor::ACCESSED);
-        if marked != d {
-            self.write_access_byte(sel, marked)?;
+    /// Marks a code or data segment that passed all checks accessed, in its descriptor table too: the last thing that
+    /// can fault before it is loaded.
+    pub fn touch(&mut self, seg: &mut Segment) -> Step {
+        if !seg.attr.intersects(SegAttr::UNUSABLE | SegAttr::ACCESSED) {
+            seg.attr |= SegAttr::ACCESSED;
+            self.write_access_byte(Selector(seg.selector), seg.attr.bits() as u8)?;
         }
-        Ok(marked)
+        Ok(())
     }
 
     /// Makes a TSS descriptor busy or available in its table.
     pub fn mark_busy(&mut self, sel: Selector, d: Descriptor, busy: bool) -> Step {
         let bits = if busy { d.0 | Descriptor::BUSY } else { d.0 & !Descriptor::BUSY };
-        self.write_access_byte(sel, Descriptor(bits))
+        self.write_access_byte(sel, (bits >> 40) as u8)
     }
 
     /// Checks that the access byte of a descriptor can be written, without writing it.
@@ -135,7 +136,7 @@ impl Cx<'_> {
         Segment { selector, attr: SegAttr::from_bits_retain(ty) | kept, limit, base }
     }
 
-    /// Checks a selector for DS, ES, FS or GS and marks its descriptor accessed.
+    /// Checks a selector for DS, ES, FS or GS. The segment is still to be [touched](Cx::touch).
     pub fn data_segment(&mut self, sel: Selector, cpl: u8, blame: Blame) -> Result<Segment, Trap> {
         if sel.is_null() {
             return Ok(null_segment(sel));
@@ -150,10 +151,10 @@ impl Cx<'_> {
         if !d.present() {
             return Err(self.blame(blame.with(Vector::NP), sel, Why::SegmentNotPresent));
         }
-        Ok(self.mark_accessed(sel, d)?.segment(sel.0))
+        Ok(d.segment(sel.0))
     }
 
-    /// Checks a selector for SS at privilege level `cpl` and marks its descriptor accessed.
+    /// Checks a selector for SS at privilege level `cpl`. The segment is still to be [touched](Cx::touch).
     pub fn stack_segment(&mut self, sel: Selector, cpl: u8, blame: Blame) -> Result<Segment, Trap> {
         if sel.is_null() {
             return Err(self.blame(blame, sel, Why::NullStack));
@@ -171,7 +172,7 @@ impl Cx<'_> {
         if !d.present() {
             return Err(self.blame(blame.with(Vector::SS), sel, Why::StackNotPresent));
         }
-        Ok(self.mark_accessed(sel, d)?.segment(sel.0))
+        Ok(d.segment(sel.0))
     }
 
     /// SS with a null selector, as 64-bit mode allows it below level 3 (SDM Vol. 3A 5.4.1.1).
@@ -186,13 +187,15 @@ impl Cx<'_> {
             return Ok(self.real_segment(reg, selector));
         }
         let (sel, cpl) = (Selector(selector), self.cpu.cpl);
-        if reg != SegReg::Ss {
-            return self.data_segment(sel, cpl, Blame::GP);
-        }
-        if sel.is_null() && self.cpu.long64() && cpl < 3 && sel.rpl() == cpl {
-            return Ok(Self::null_stack(sel, cpl));
-        }
-        self.stack_segment(sel, cpl, Blame::GP)
+        let mut seg = if reg != SegReg::Ss {
+            self.data_segment(sel, cpl, Blame::GP)?
+        } else if sel.is_null() && self.cpu.long64() && cpl < 3 && sel.rpl() == cpl {
+            Self::null_stack(sel, cpl)
+        } else {
+            self.stack_segment(sel, cpl, Blame::GP)?
+        };
+        self.touch(&mut seg)?;
+        Ok(seg)
     }
 
     /// Loads a segment register other than CS.

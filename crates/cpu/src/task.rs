@@ -77,8 +77,9 @@ impl Cx<'_> {
         let (base, old_tr) = (u64::from(d.base()), self.cpu.tr);
         let from = layout(old_tr.attr.bits() & 8 != 0);
         let old_tss = self.probe_switch(sel, d, entry, from)?;
-        let mut image = self.read_tss(base, wide)?;
+        // In this order: a task may switch to itself.
         self.save_task(from, entry, old, old_tss)?;
+        let mut image = self.read_tss(base, wide)?;
         if entry.nests() {
             self.write_linear_sys(base.wrapping_add(u64::from(tss::BACK_LINK)), old_tr.selector)?;
             image.flags |= RFlags::NT.bits() as u32;
@@ -242,13 +243,16 @@ impl Cx<'_> {
 
     fn load_task_registers(&mut self, image: &Image, blame: Blame) -> Step {
         let sel = |r: SegReg| Selector(image.seg[r as usize]);
-        let cs = self.task_code(sel(SegReg::Cs), blame)?;
+        let mut cs = self.task_code(sel(SegReg::Cs), blame)?;
+        self.touch(&mut cs)?;
         self.cpu.set_seg(SegReg::Cs, cs);
         let cpl = self.cpu.cpl;
-        let ss = self.stack_segment(sel(SegReg::Ss), cpl, blame)?;
+        let mut ss = self.stack_segment(sel(SegReg::Ss), cpl, blame)?;
+        self.touch(&mut ss)?;
         self.cpu.set_seg(SegReg::Ss, ss);
         for reg in [SegReg::Es, SegReg::Ds, SegReg::Fs, SegReg::Gs] {
-            let seg = self.data_segment(sel(reg), cpl, blame)?;
+            let mut seg = self.data_segment(sel(reg), cpl, blame)?;
+            self.touch(&mut seg)?;
             self.cpu.set_seg(reg, seg);
         }
         Ok(())
@@ -288,7 +292,7 @@ impl Cx<'_> {
         if !d.present() {
             return Err(self.blame(blame.with(Vector::NP), sel, Why::SegmentNotPresent));
         }
-        Ok(self.mark_accessed(sel, d)?.segment(sel.0))
+        Ok(d.segment(sel.0))
     }
 }
 
