@@ -106,6 +106,15 @@ impl Board {
         }
     }
 
+    /// Whether anything but the interval timer's tick, by itself, can still change what the guest sees: a byte on its
+    /// way, a key, an interrupt that the guest would take if `interrupts` are on.
+    pub fn expects_more_than_ticks(&self, interrupts: bool) -> bool {
+        match self {
+            Board::Bare(_) => false,
+            Board::Pc(b) => b.expects_more_than_ticks(interrupts),
+        }
+    }
+
     /// A number that changes when the guest reads a port whose value passes with time: a guest that polls such a port
     /// is waiting, not hanging.
     pub fn volatile_reads(&self) -> u64 {

@@ -70,6 +70,8 @@ impl Machine {
                 stop_on_output: false,
                 spoke: false,
                 activity: 0,
+                acknowledged: 0,
+                services: 0,
                 ports: config.log_ports.then(Vec::new),
                 sink_error: None,
             },
@@ -83,6 +85,7 @@ impl Machine {
             shown: Time::ZERO,
             count_base: 0,
             notes,
+            hang: Default::default(),
             config,
         };
         machine.load()?;

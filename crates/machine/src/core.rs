@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hako_board::Board;
 use hako_engine::{At, Attention, Bus, Lines, Time};
+use hako_firmware::TRAP_PORT;
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::Width;
 
@@ -49,6 +50,10 @@ pub(crate) struct Core {
     pub spoke: bool,
     /// Accesses that show or change what may differ from one time to the next: for hang detection.
     pub activity: u64,
+    /// Interrupts acknowledged.
+    pub acknowledged: u64,
+    /// The services of the built-in firmware that were asked for, by number.
+    pub services: u32,
     /// Port writes, if asked for.
     pub ports: Option<Vec<PortWrite>>,
     /// The host could not take what the guest said.
@@ -87,6 +92,9 @@ impl Core {
 
     /// Does what is due at `now`.
     pub fn tick(&mut self, now: Time) {
+        if self.board.expects_more_than_ticks(true) {
+            self.activity = self.activity.wrapping_add(1);
+        }
         if self.next_byte() <= now
             && let Some(byte) = self.serial_in.pop_front()
         {
@@ -107,7 +115,7 @@ impl Core {
         self.sinks.forget();
         self.serial_in.clear();
         self.serial_at = Time::ZERO;
-        self.activity = 0;
+        (self.activity, self.acknowledged, self.services) = (0, 0, 0);
         self.spoke = false;
         self.sink_error = None;
         if let Some(ports) = &mut self.ports {
@@ -118,6 +126,7 @@ impl Core {
     /// Takes what the board has to say.
     pub fn fetch_output(&mut self) {
         self.spoke = true;
+        self.activity = self.activity.wrapping_add(1);
         let done = self.sinks.take(self.board.output());
         self.note(done);
     }
@@ -170,7 +179,8 @@ impl Bus for Core {
         if self.ports.is_some() {
             self.log_write(now, port, width, data);
         }
-        self.activity = self.activity.wrapping_add(1);
+        // The stubs of the built-in firmware are no activity of the guest's.
+        self.activity = self.activity.wrapping_add(u64::from(port != TRAP_PORT));
         let attention = self.board.port_out(now, port, width, data);
         self.settle(attention)
     }
@@ -216,7 +226,7 @@ impl Bus for Core {
     fn acknowledge(&mut self, at: At) -> u8 {
         let now = self.now(at.count);
         let vector = self.board.acknowledge(now);
-        self.activity = self.activity.wrapping_add(1);
+        self.acknowledged = self.acknowledged.wrapping_add(1);
         if let Some(t) = self.trace.as_mut().filter(|t| t.what.int) {
             t.line(now, format_args!("int  hardware interrupt, vector {vector:#04x}"));
         }

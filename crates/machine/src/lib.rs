@@ -18,6 +18,7 @@ mod ending;
 mod engine;
 mod error;
 pub mod firmware;
+mod hang;
 mod image;
 mod inbox;
 mod input;

@@ -14,6 +14,7 @@ use crate::builder::Builder;
 use crate::config::Config;
 use crate::core::{Core, PortWrite};
 use crate::engine::Engine;
+use crate::hang::Watch;
 use crate::inbox::Inbox;
 use crate::outcome::Outcome;
 use crate::stdin::Stdin;
@@ -51,6 +52,8 @@ pub struct Machine {
     pub(crate) resets: u64,
     /// What the user should know about how the machine was made.
     pub(crate) notes: Vec<String>,
+    /// What hang detection remembers.
+    pub(crate) hang: Watch,
     /// When buffered output was last shown.
     pub(crate) shown: Time,
     /// The instruction count at power-on.

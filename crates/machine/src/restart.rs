@@ -42,7 +42,7 @@ impl Machine {
         self.count_base = self.raw_count();
         self.inbox.with(|w| w.serial.clear());
         (self.outcome, self.rescued, self.resets, self.shown) = (None, 0, 0, Time::ZERO);
-        self.input_open = false;
+        (self.input_open, self.hang) = (false, Default::default());
         self.power_on()
     }
 

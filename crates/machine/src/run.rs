@@ -69,7 +69,10 @@ impl Machine {
                 self.core.horizon = self.core.horizon.min(self.shown + FLUSH);
             }
         }
-        let deadline = self.core.clock.deadline(count, self.core.horizon, self.engine.counts());
+        let mut deadline = self.core.clock.deadline(count, self.core.horizon, self.engine.counts());
+        if self.config.detect_hang {
+            deadline = self.hang.deadline(deadline);
+        }
         let exit =
             self.engine.vcpu().run(&mut self.core, deadline).map_err(|e| Ended::Failed(e.to_string()))?;
         if let Some(t) = self.core.trace.as_mut().filter(|t| t.what.exits) {
@@ -82,7 +85,8 @@ impl Machine {
         while let Some(wish) = self.core.board.take_wish() {
             self.grant(wish)?;
         }
-        self.handle(exit, until)
+        self.handle(exit, until)?;
+        if self.config.detect_hang { self.watch() } else { Ok(()) }
     }
 
     /// When the time limit comes.
@@ -127,6 +131,9 @@ impl Machine {
         }
         if self.core.board.lines().intr {
             return Ok(());
+        }
+        if self.config.detect_hang {
+            self.watch_halt(&state)?;
         }
         let wake = self.core.next_event();
         let timer = self.engine.timer_can_wake().map_err(|e| Ended::Failed(e.to_string()))?;

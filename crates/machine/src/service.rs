@@ -1,7 +1,7 @@
 //! The built-in firmware's services: the state is fetched, edited, and put back.
 
 use hako_chips::Wish;
-use hako_firmware::Outcome as Served;
+use hako_firmware::{Outcome as Served, Service};
 
 use crate::machine::Machine;
 use crate::outcome::Ended;
@@ -13,8 +13,11 @@ impl Machine {
         let Some(bios) = &mut self.bios else { return Ok(()) };
         let mut state = self.engine.vcpu().state(&mut self.core).map_err(failed)?;
         let now = self.core.clock.now(self.engine.vcpu_ref().count().unwrap_or(0));
+        let service = Service::at(&state);
+        if let Some(service) = service {
+            self.core.services |= 1u32.checked_shl(service as u32).unwrap_or(0);
+        }
         if let Some(t) = self.core.trace.as_mut().filter(|t| t.what.int) {
-            let service = hako_firmware::Service::at(&state);
             t.line(now, format_args!("int  service {service:?} ax={:04x}", state.gpr[0] as u16));
         }
         let served = self.core.board.serve(now, bios, &mut state);

@@ -84,6 +84,10 @@ impl Platform for Services<'_> {
         self.pc.route_out(self.now, port, Width::B1, data);
     }
 
+    fn a20(&mut self) -> bool {
+        self.pc.keyboard.a20()
+    }
+
     fn mmio_read(&mut self, gpa: Gpa, data: &mut [u8]) {
         let _ = self.pc.mmio_read(gpa, data);
     }

@@ -104,6 +104,8 @@ pub struct Pc {
     volatile_reads: u64,
 }
 
+/// The interval timer's interrupt.
+const TIMER: u8 = 0;
 /// The interrupt of ACPI's events.
 const SCI: u8 = 9;
 
@@ -270,10 +272,20 @@ impl Pc {
         open.fold(Time::NEVER, |first, (_, at)| first.min(at))
     }
 
+    /// See [`crate::Board::expects_more_than_ticks`]. What the clock does shows in its interrupt only: polling it is a
+    /// volatile read.
+    pub(crate) fn expects_more_than_ticks(&self, interrupts: bool) -> bool {
+        self.events().into_iter().any(|(irq, at)| match irq {
+            TIMER => false,
+            rtc::IRQ => at != Time::NEVER && interrupts && self.wires.open(irq),
+            _ => at != Time::NEVER,
+        })
+    }
+
     /// The chips' next events, and the interrupt that may follow each.
     fn events(&self) -> [(u8, Time); 4] {
         [
-            (0, self.pit.as_ref().map_or(Time::NEVER, Pit::next_event)),
+            (TIMER, self.pit.as_ref().map_or(Time::NEVER, Pit::next_event)),
             (keyboard::IRQ, self.keyboard.next_event()),
             (4, self.com1.next_event()),
             (rtc::IRQ, self.rtc.next_event()),
@@ -283,8 +295,7 @@ impl Pc {
     /// The levels; whoever asks knows them from now on. (After an acknowledge the CPU asks by itself: an interrupt that
     /// the next access raises is news then, though the line was high when it was last told.)
     pub(crate) fn lines(&mut self) -> Lines {
-        self.seen =
-            Lines { intr: self.wires.intr(), nmi: false, a20: self.port92.a20() || self.keyboard.a20() };
+        self.seen = Lines { intr: self.wires.intr(), nmi: false, a20: self.keyboard.a20() };
         self.seen
     }
 

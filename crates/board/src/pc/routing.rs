@@ -36,7 +36,8 @@ pub(super) struct Range {
     pub last: u16,
     /// How.
     pub handler: Handler,
-    /// What a read gives may differ from one time to the next though nothing was written and no input came.
+    /// What a read gives may differ from one time to the next though nothing was written and no input came: it passes
+    /// with time, or a read takes it away.
     pub volatile: bool,
 }
 
@@ -61,7 +62,7 @@ impl Range {
         Range { first, last, handler: Handler::Items { read, write }, volatile: false }
     }
 
-    /// Reads show the passing of time.
+    /// Reads show the passing of time, or take away what they read.
     pub const fn volatile(mut self) -> Range {
         self.volatile = true;
         self
