@@ -43,9 +43,30 @@ pub(crate) fn post(call: &mut Call<'_>) {
         (0..MAX_DISKS).take_while(|&n| call.platform.disk(Drive::HardDisk(n)).is_some()).count() as u8;
     data_area(call, disks);
     extended_data_area(call, disks);
+    let floppies = disk::floppy_count(call);
+    start_floppy(call, floppies > 0);
     keyboard::start(call);
     clock::start(call);
     video::start(call);
+}
+
+/// What a driver of the guest's own expects of the floppy's chips: the second 8237 passes the first one's requests on
+/// (channel 4 in cascade mode, open), and the controller is out of reset at 500 kbit/s with nothing left to report.
+fn start_floppy(call: &mut Call<'_>, present: bool) {
+    call.outb(0xd6, 0xc0);
+    call.outb(0xd4, 0x00);
+    if !present {
+        return;
+    }
+    call.outb(0x3f2, 0x04);
+    call.outb(0x3f7, 0x00);
+    // A reset leaves an interrupt for each of four drives. The gate of IRQ 6 opens only after they are taken.
+    for _ in 0..4 {
+        call.outb(0x3f5, 0x08); // SENSE INTERRUPT STATUS
+        call.inb(0x3f5);
+        call.inb(0x3f5);
+    }
+    call.outb(0x3f2, 0x0c);
 }
 
 /// The BIOS data area (0040:0000), without what the first mode set fills in.
