@@ -218,24 +218,47 @@ impl Cx<'_> {
     // ---- by linear address ----
 
     /// Reads as the supervisor, whatever CPL is: descriptor tables, IDT, TSS.
+    #[inline]
     pub fn read_linear_sys<T: Word>(&mut self, lin: u64) -> Result<T, Trap> {
         let n = size_of::<T>() as u64;
         let lin = self.wrap_linear(lin);
-        let e = self.cpu.tlb.read.entry(lin);
-        let key = self.cpu.tlb.read.generation();
-        if e.tag == lin.wrapping_add(n - 1) & !PAGE_MASK | key {
-            return Ok(self.slab.load(lin.wrapping_add(e.addend)));
+        if let Some(at) = self.cpu.tlb.read.find_as(lin, n, false)
+            && !self.cpu.watch
+        {
+            return Ok(self.slab.load(at));
         }
         let span = self.span(lin, n, Access::Read, false)?;
         Ok(self.load_span(&span))
     }
 
     /// Writes as the supervisor, whatever CPL is.
+    #[inline]
     pub fn write_linear_sys<T: Word>(&mut self, lin: u64, value: T) -> Step {
-        let lin = self.wrap_linear(lin);
-        let span = self.span(lin, size_of::<T>() as u64, Access::Write, false)?;
+        self.write_linear(self.wrap_linear(lin), value, false)
+    }
+
+    /// Writes with the given privilege.
+    #[inline]
+    pub fn write_linear<T: Word>(&mut self, lin: u64, value: T, user: bool) -> Step {
+        let n = size_of::<T>() as u64;
+        if let Some(at) = self.cpu.tlb.write.find_as(lin, n, user)
+            && !self.cpu.watch
+        {
+            self.slab.store(at, value);
+            return Ok(());
+        }
+        let span = self.span(lin, n, Access::Write, user)?;
         self.store_span(&span, value);
         Ok(())
+    }
+
+    /// Checks a write of 1 to 16 bytes with the given privilege, without making it.
+    #[inline]
+    pub fn probe_linear(&mut self, lin: u64, n: u64, user: bool) -> Step {
+        if self.cpu.tlb.write.find_as(lin, n, user).is_some() && !self.cpu.watch {
+            return Ok(());
+        }
+        self.span(lin, n, Access::Write, user).map(drop)
     }
 
     /// Checks a supervisor access to `len` bytes, without making it.

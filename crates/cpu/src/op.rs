@@ -62,5 +62,23 @@ pub(crate) struct Op {
 
 const _: () = assert!(size_of::<Op>() == 32);
 
+impl Op {
+    /// An undefined instruction without operands.
+    pub const EMPTY: Op = Op {
+        run: crate::ops::misc::ud,
+        disp: 0,
+        imm: 0,
+        at: Place { off: 0, idx: 0 },
+        len: 0,
+        base: ZERO,
+        index: ZERO,
+        seg: 0,
+        reg: 0,
+        asize: 0,
+        osize: 0,
+        pfx: 0,
+    };
+}
+
 /// Address masks by [`Op::asize`].
 pub(crate) const ADDRESS_MASK: [u64; 4] = [0xffff, 0xffff_ffff, !0, !0];

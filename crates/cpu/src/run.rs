@@ -11,7 +11,7 @@ use crate::attn::Attn;
 use crate::code::{Arena, Exit, MAX_BLOCK, MAX_BLOCK_BYTES, MAX_OPS, key};
 use crate::cpu::{Cpu, Stop, StopKind};
 use crate::cx::{Cx, Trap};
-use crate::decode::{self, MAX_LEN};
+use crate::decode::{self, Flow, MAX_LEN};
 use crate::op::{BLOCK_RIP, Op, Place};
 use crate::paging::Access;
 use crate::why::Why;
@@ -327,8 +327,9 @@ impl Cx<'_> {
         let user = self.cpu.cpl == 3;
         let in_segment = self.code_bytes_left(lin)?;
         loop {
-            if let Ok(d) = decode::decode(&bytes[..have], self.cpu.code_size, 0) {
-                return Ok(d.op);
+            let mut op = Op::EMPTY;
+            if decode::decode(&bytes[..have], self.cpu.code_size, 0, &mut op).is_ok() {
+                return Ok(op);
             }
             if have == MAX_LEN {
                 return Err(self.gp(0, Why::TooLong));
@@ -421,16 +422,17 @@ fn decode_block(slab: &Slab, arena: &mut Arena, off: u64, left: u64, mode: u8) -
     }
     let (mut at, mut passed) = (0, 0);
     for idx in 0..MAX_BLOCK {
-        let Ok(mut d) = decode::decode(&buf[at..window], mode, at as u16) else { break };
-        d.op.at.idx = idx as u16;
-        at += usize::from(d.op.len);
+        let mut op = Op::EMPTY;
+        let Ok(flow) = decode::decode(&buf[at..window], mode, at as u16, &mut op) else { break };
+        op.at.idx = idx as u16;
+        at += usize::from(op.len);
         // Loops go back most of the time, other branches do not.
-        let backward = d.op.disp <= i64::from(d.op.at.off);
-        let ends = d.ends || d.conditional && (backward || passed == MAX_PASSED);
-        passed += usize::from(d.conditional);
-        arena.push(d.op);
-        if ends {
-            break;
+        let backward = op.disp <= i64::from(op.at.off);
+        arena.push(op);
+        match flow {
+            Flow::Next => {}
+            Flow::Conditional if !backward && passed < MAX_PASSED => passed += 1,
+            Flow::Conditional | Flow::Ends => break,
         }
     }
     at as u16

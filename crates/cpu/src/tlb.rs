@@ -54,6 +54,15 @@ impl Table {
         (e.tag == page | self.current).then_some(lin.wrapping_add(e.addend))
     }
 
+    /// The same for an access with the given privilege, whatever instructions may do now.
+    #[inline(always)]
+    pub fn find_as(&self, lin: u64, n: u64, user: bool) -> Option<u64> {
+        let e = self.entry(lin);
+        let page = lin.wrapping_add(n - 1) & !0xfff;
+        let tag = page | self.generation | if user { USER } else { 0 };
+        (e.tag == tag).then_some(lin.wrapping_add(e.addend))
+    }
+
     /// Replaces the privilege and slowness of instructions.
     fn set_key(&mut self, key: u64) {
         self.key = key;

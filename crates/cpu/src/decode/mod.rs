@@ -19,14 +19,15 @@ pub(crate) const MAX_LEN: usize = 15;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Short;
 
-/// A decoded instruction.
-pub(crate) struct Decoded {
-    /// The instruction.
-    pub op: Op,
-    /// The block ends after it.
-    pub ends: bool,
-    /// It may branch away; the block goes on if it does not.
-    pub conditional: bool,
+/// How a block goes on after an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// With the next instruction.
+    Next,
+    /// With the next instruction, unless it branches away.
+    Conditional,
+    /// Not: the block ends.
+    Ends,
 }
 
 /// Bytes being read.
@@ -128,11 +129,11 @@ const DS: u8 = 3;
 const FS: u8 = 4;
 
 /// Decodes the instruction at the start of `bytes`, which is at `off` from its block's first byte, for code of `mode`
-/// (0 = 16, 1 = 32, 2 = 64 bits). Undefined instructions decode to a handler that raises #UD.
+/// (0 = 16, 1 = 32, 2 = 64 bits), into `op`. Undefined instructions decode to a handler that raises #UD.
 ///
 /// # Errors
 /// When more bytes are needed; with [`MAX_LEN`] bytes given that means the instruction is too long.
-pub(crate) fn decode(bytes: &[u8], mode: u8, off: u16) -> Result<Decoded, Short> {
+pub(crate) fn decode(bytes: &[u8], mode: u8, off: u16, op: &mut Op) -> Result<Flow, Short> {
     let bytes = bytes.get(..MAX_LEN).unwrap_or(bytes);
     let mut b = Bytes { bytes, pos: 0 };
     let mut p = Prefixes { mode, opsize: false, asize: mode, seg: None, rex: 0, pfx: 0 };
@@ -166,7 +167,8 @@ pub(crate) fn decode(bytes: &[u8], mode: u8, off: u16) -> Result<Decoded, Short>
         opcode = b.u8()?;
     }
     let (entry, opcode) = lookup(&mut b, opcode, mode, &p)?;
-    operands(&mut b, &p, entry, opcode, off)
+    *op = Op { at: Place { off, idx: 0 }, ..Op::EMPTY };
+    operands(&mut b, &p, entry, opcode, op)
 }
 
 /// Finds the opcode's entry, reading further opcode bytes.
@@ -215,22 +217,12 @@ fn operands(
     p: &Prefixes,
     entry: &'static Entry,
     opcode: u8,
-    off: u16,
-) -> Result<Decoded, Short> {
-    let mut op = Op {
-        run: misc::ud,
-        disp: 0,
-        imm: i32::from(entry.extra),
-        at: Place { off, idx: 0 },
-        len: 0,
-        base: ZERO,
-        index: ZERO,
-        seg: p.seg.unwrap_or(DS),
-        reg: 0,
-        asize: p.asize,
-        osize: 0,
-        pfx: p.pfx,
-    };
+    op: &mut Op,
+) -> Result<Flow, Short> {
+    op.imm = i32::from(entry.extra);
+    op.seg = p.seg.unwrap_or(DS);
+    op.asize = p.asize;
+    op.pfx = p.pfx;
     let mut entry = entry;
     let mut relative = false;
     if let Args::Group(table) = entry.args {
@@ -249,7 +241,7 @@ fn operands(
         Args::Rm | Args::RmOne | Args::Reg | Args::RmIb | Args::RmIz | Args::RmSeg | Args::RmCr => {
             let modrm = b.u8()?;
             op.reg = modrm >> 3 & 7 | p.rex_bit(2);
-            relative = rm(b, p, &mut op, modrm, matches!(entry.args, Args::RmCr))?;
+            relative = rm(b, p, op, modrm, matches!(entry.args, Args::RmCr))?;
             let is_reg = op.pfx & MEM == 0;
             match entry.args {
                 Args::RmOne => op.imm = 1,
@@ -304,7 +296,7 @@ fn operands(
         op.reg = 0;
     }
     if relative {
-        op.disp = op.disp.wrapping_add(i64::from(off) + b.pos as i64);
+        op.disp = op.disp.wrapping_add(i64::from(op.at.off) + b.pos as i64);
     }
     let mem = op.pfx & MEM != 0;
     let refusal: Option<Handler> = if p.mode == 2 && entry.flags & NO64 != 0 {
@@ -332,12 +324,19 @@ fn operands(
     op.len = b.pos as u8;
     // A string instruction without REP goes on to the next; with REP it may stay where it is.
     let once = matches!(entry.args, Args::Source) && op.pfx & (REP | REPNE) == 0;
-    let ends = entry.flags & ENDS != 0 && !once;
-    Ok(Decoded { op, ends, conditional: entry.flags & CONDITIONAL != 0 })
+    Ok(if entry.flags & CONDITIONAL != 0 {
+        Flow::Conditional
+    } else if entry.flags & ENDS != 0 && !once {
+        Flow::Ends
+    } else {
+        Flow::Next
+    })
 }
 
-fn undefined(b: &Bytes<'_>, op: Op, run: Handler) -> Decoded {
-    Decoded { op: Op { run, len: b.pos as u8, ..op }, ends: true, conditional: false }
+fn undefined(b: &Bytes<'_>, op: &mut Op, run: Handler) -> Flow {
+    op.run = run;
+    op.len = b.pos as u8;
+    Flow::Ends
 }
 
 /// Decodes ModRM's r/m (SDM Vol. 2A 2.1.5, 2.2.1): a register, or a memory operand with SIB and displacement. Returns

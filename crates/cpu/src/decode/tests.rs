@@ -6,7 +6,7 @@ use std::eprintln;
 use iced_x86::{Code, CpuidFeature, Decoder, DecoderError, DecoderOptions, Instruction, Mnemonic};
 
 use super::{MAX_LEN, Short, decode};
-use crate::op::Handler;
+use crate::op::{Handler, Op};
 use crate::ops::misc;
 use crate::{control, seg};
 
@@ -45,11 +45,12 @@ fn ours(bytes: &[u8], mode: u8) -> Verdict {
         misc::ud_in_64bit,
         misc::ud_register,
     ];
-    match decode(bytes, mode, 0) {
+    let mut op = Op::EMPTY;
+    match decode(bytes, mode, 0, &mut op) {
         Err(Short) => Verdict::Short,
-        Ok(d) if UNDEFINED.iter().any(|u| is(d.op.run, *u)) => Verdict::Undefined,
-        Ok(d) if is(d.op.run, misc::not_yet) || is(d.op.run, misc::not_yet_x87) => Verdict::Foreign,
-        Ok(d) => Verdict::Length(usize::from(d.op.len)),
+        Ok(_) if UNDEFINED.iter().any(|u| is(op.run, *u)) => Verdict::Undefined,
+        Ok(_) if is(op.run, misc::not_yet) || is(op.run, misc::not_yet_x87) => Verdict::Foreign,
+        Ok(_) => Verdict::Length(usize::from(op.len)),
     }
 }
 
@@ -103,8 +104,9 @@ fn excused(bytes: &[u8], mode: u8, i: &Instruction) -> bool {
     use Mnemonic::*;
     let modern = matches!(i.mnemonic(), Rsm | Getsec);
     // Segment, control and debug registers that do not exist are #UD when executed.
-    let d = decode(bytes, mode, 0);
-    let ours_by = |f: Handler| d.as_ref().is_ok_and(|d| is(d.op.run, f));
+    let mut op = Op::EMPTY;
+    let decoded = decode(bytes, mode, 0, &mut op).is_ok();
+    let ours_by = |f: Handler| decoded && is(op.run, f);
     let register = i.code() == Code::INVALID
         && [
             seg::mov_to_sreg,
