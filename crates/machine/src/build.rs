@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hako_board::pc::MEGABYTE;
 use hako_board::{Bare, Board, Layout, Pc, PcConfig};
-use hako_engine::Time;
+use hako_engine::{Debug, Time};
 use hako_firmware::Bios;
 use hako_mem::{Gpa, GuestMemory, MapError, MemoryMap, PAGE_SIZE, Region, RegionKind, Slab, SlabOffset};
 
@@ -47,6 +47,9 @@ impl Machine {
             MachineKind::Pc => pc(&config, &mut notes)?,
         };
         made.engine.vcpu().set_state(&made.board.initial_state())?;
+        if trace.as_ref().is_some_and(|t| t.what.instr) {
+            made.engine.vcpu().set_debug(&Debug { step: true, breakpoints: Vec::new() })?;
+        }
         let clock = clock(&config, &made.engine)?;
         let inbox = Arc::new(Inbox::default());
         inbox.set_kicker(made.engine.vcpu_ref().kicker());
@@ -66,6 +69,7 @@ impl Machine {
                 trace,
                 serial_in: Default::default(),
                 serial_at: Time::ZERO,
+                took_input: false,
                 horizon: Time::NEVER,
                 stop_on_output: false,
                 spoke: false,
@@ -86,6 +90,7 @@ impl Machine {
             count_base: 0,
             notes,
             hang: Default::default(),
+            faults_seen: 0,
             config,
         };
         machine.load()?;

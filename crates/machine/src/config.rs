@@ -157,6 +157,8 @@ pub struct Config {
     pub firmware: FirmwareChoice,
     /// The image to boot: its content decides what it is.
     pub image: Option<Source>,
+    /// Keep writes to the image in memory and leave its file as it is.
+    pub image_snapshot: bool,
     /// Further hard disks.
     pub disks: Vec<DiskSpec>,
     /// The floppy.
@@ -204,6 +206,7 @@ impl Default for Config {
             memory: None,
             firmware: FirmwareChoice::Builtin,
             image: None,
+            image_snapshot: false,
             disks: Vec::new(),
             floppy: None,
             cdrom: None,

@@ -40,6 +40,8 @@ pub(crate) struct Core {
     pub trace: Option<Trace>,
     /// Bytes on their way to COM1.
     pub serial_in: VecDeque<u8>,
+    /// Something has come from outside.
+    pub took_input: bool,
     /// When the line is free for the next of them.
     pub serial_at: Time,
     /// The event that the running deadline stands for.
@@ -99,6 +101,7 @@ impl Core {
             && let Some(byte) = self.serial_in.pop_front()
         {
             self.board.serial_input(now, byte);
+            self.took_input = true;
             self.serial_at = now + BYTE_TIME;
         }
         if self.board.next_event() <= now {
@@ -116,7 +119,7 @@ impl Core {
         self.serial_in.clear();
         self.serial_at = Time::ZERO;
         (self.activity, self.acknowledged, self.services) = (0, 0, 0);
-        self.spoke = false;
+        (self.spoke, self.took_input) = (false, false);
         self.sink_error = None;
         if let Some(ports) = &mut self.ports {
             ports.clear();

@@ -36,6 +36,7 @@ mod sink;
 mod stdin;
 mod terminal;
 pub mod trace;
+mod tracing;
 
 pub use builder::Builder;
 pub use config::{

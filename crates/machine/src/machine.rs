@@ -52,6 +52,8 @@ pub struct Machine {
     pub(crate) resets: u64,
     /// What the user should know about how the machine was made.
     pub(crate) notes: Vec<String>,
+    /// Exceptions that the trace has shown.
+    pub(crate) faults_seen: u64,
     /// What hang detection remembers.
     pub(crate) hang: Watch,
     /// When buffered output was last shown.
@@ -139,6 +141,7 @@ impl Machine {
     /// Types keys, one after another, each when the guest has read the one before.
     pub fn send_keys(&mut self, keys: impl IntoIterator<Item = KeyEvent>) {
         let now = self.time();
+        self.core.took_input = true;
         if let Board::Pc(pc) = &mut self.core.board {
             let _ = pc.type_keys(keys, now);
         }

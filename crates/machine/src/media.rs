@@ -14,7 +14,7 @@ pub(crate) fn open(config: &Config) -> Result<(Disks, Vec<Drive>), Error> {
     let mut disks = Disks::default();
     let mut first = None;
     if let Some(source) = &config.image {
-        let mut image = disk::open(&DiskSpec::from(source.clone()))?;
+        let mut image = disk::open(&DiskSpec { snapshot: config.image_snapshot, ..source.clone().into() })?;
         let kind = classify(&mut *image, &source.name())?;
         let conflict = |what: &str| {
             Error::Usage(format!("{} is a {what}, and --{what} gives another one", source.name()))

@@ -73,10 +73,14 @@ impl Machine {
         if self.config.detect_hang {
             deadline = self.hang.deadline(deadline);
         }
+        self.trace_instruction()?;
         let exit =
             self.engine.vcpu().run(&mut self.core, deadline).map_err(|e| Ended::Failed(e.to_string()))?;
-        if let Some(t) = self.core.trace.as_mut().filter(|t| t.what.exits) {
-            t.line(now, format_args!("exit {exit:x?}"));
+        self.trace_exceptions();
+        if let Some(t) = self.core.trace.as_mut().filter(|t| t.what.exits)
+            && !matches!(exit.kind, ExitKind::Debug(_))
+        {
+            t.exit(now, &exit);
         }
         if let Some(e) = self.core.sink_error.take() {
             return Err(Ended::Failed(format!("cannot write what the guest says: {e}")));

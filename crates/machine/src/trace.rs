@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use hako_board::names;
-use hako_engine::Time;
+use hako_engine::{Exit, ExitKind, Time};
 use hako_mem::Gpa;
 use hako_x86::{Width, msr};
 
@@ -84,6 +84,26 @@ impl Trace {
     /// Writes out what is buffered.
     pub fn flush(&mut self) {
         let _ = self.to.flush();
+    }
+
+    /// Why the engine came back.
+    pub fn exit(&mut self, now: Time, exit: &Exit) {
+        let rip = exit.rip.map(|rip| format!(" at rip {rip:#x}")).unwrap_or_default();
+        let what = match &exit.kind {
+            ExitKind::Halt => "hlt".to_string(),
+            ExitKind::TripleFault => "triple fault".into(),
+            ExitKind::Wish => "a chip's wish".into(),
+            ExitKind::Debug(_) => "debug".into(),
+            ExitKind::Deadline => "deadline".into(),
+            ExitKind::Kicked => "kicked".into(),
+            ExitKind::Refused(r) => {
+                let bytes = r.bytes.get(..usize::from(r.len)).unwrap_or(&r.bytes);
+                let hex: Vec<String> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+                format!("refused {}", hex.join(" "))
+            }
+            ExitKind::Unknown { code, detail } => format!("unknown {code:#x} {detail}"),
+        };
+        self.line(now, format_args!("exit {what}{rip}"));
     }
 
     /// A port access.

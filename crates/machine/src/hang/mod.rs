@@ -82,7 +82,8 @@ impl Machine {
 
     /// Whether hangs can be told at all here.
     fn can_watch(&self) -> bool {
-        matches!(self.engine, Engine::Soft(_)) && self.core.clock.is_virtual()
+        let steps = self.core.trace.as_ref().is_some_and(|t| t.what.instr);
+        matches!(self.engine, Engine::Soft(_)) && self.core.clock.is_virtual() && !steps
     }
 
     /// The look after each run of the engine.

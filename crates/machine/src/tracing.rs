@@ -1,0 +1,39 @@
+//! What the trace shows of the CPU: each instruction before it is executed, and exceptions after they were taken.
+
+use crate::engine::Engine;
+use crate::machine::Machine;
+use crate::outcome::Ended;
+use crate::report;
+
+impl Machine {
+    /// Shows the next instruction, if instructions are traced (the engine then comes back after each one).
+    pub(crate) fn trace_instruction(&mut self) -> Result<(), Ended> {
+        if !self.core.trace.as_ref().is_some_and(|t| t.what.instr) {
+            return Ok(());
+        }
+        let state = self.state().map_err(|e| Ended::Failed(e.to_string()))?;
+        let now = self.time();
+        let text = report::instruction(&state, self.core.board.memory());
+        let cs = state.segment(hako_x86::SegReg::Cs).selector;
+        if let Some(t) = &mut self.core.trace {
+            t.line(now, format_args!("instr {cs:04x}:{:08x} {text}", state.rip));
+        }
+        Ok(())
+    }
+
+    /// Shows the exceptions since the last look, if interrupts are traced. Only our own CPU keeps them.
+    pub(crate) fn trace_exceptions(&mut self) {
+        let Some(t) = self.core.trace.as_mut().filter(|t| t.what.int) else { return };
+        let Engine::Soft(v) = &mut self.engine else { return };
+        let log = v.cpu().faults();
+        let total = log.total();
+        let new = total.wrapping_sub(self.faults_seen);
+        self.faults_seen = total;
+        let kept: Vec<_> = log.iter().collect();
+        let skip = kept.len().saturating_sub(usize::try_from(new).unwrap_or(usize::MAX));
+        for f in kept.into_iter().skip(skip) {
+            let time = self.core.clock.now(f.count);
+            t.line(time, format_args!("int  {}", report::exception(f)));
+        }
+    }
+}
