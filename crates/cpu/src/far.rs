@@ -1,7 +1,9 @@
 //! Far jumps, calls and returns: to code segments, through call gates and task gates, to tasks, and to outer levels
 //! (SDM Vol. 2: JMP, CALL, RET; Vol. 3A 5.8, 5.8.6).
 
-use hako_x86::{Descriptor, Gate, RFlags, SegAttr, SegReg, Segment, Selector, SystemType, Vector};
+use hako_x86::{
+    Descriptor, Gate, RFlags, SegAttr, SegReg, Segment, Selector, SystemType, Vector, descriptors,
+};
 
 use crate::access::canonical;
 use crate::cx::{Cx, Step, Trap};
@@ -201,23 +203,23 @@ impl Cx<'_> {
         if d.dpl() < self.cpu.cpl || d.dpl() < sel.rpl() {
             return Err(self.blame(Blame::GP, sel, Why::GateDplTooLow));
         }
-        let mut gate = d.gate();
-        if long {
-            let high = self.descriptor_high(sel, Blame::GP)?;
-            if !hako_x86::descriptors::upper_type_is_zero(high) {
-                return Err(self.blame(Blame::GP, sel, Why::UpperTypeNotZero));
-            }
-            gate = gate.extended(high);
+        if sel.in_ldt() && matches!(ty, Some(SystemType::Tss16 | SystemType::Tss32)) {
+            return Err(self.blame(Blame::GP, sel, Why::TssNotInGdt));
         }
         if !d.present() {
             return Err(self.blame(Blame::GP.with(Vector::NP), sel, Why::SegmentNotPresent));
         }
+        let mut gate = d.gate();
+        if long {
+            let high = self.descriptor_high(sel, Blame::GP)?;
+            if !descriptors::upper_type_is_zero(high) {
+                return Err(self.blame(Blame::GP, sel, Why::UpperTypeNotZero));
+            }
+            gate = gate.extended(high);
+        }
         match ty {
             Some(SystemType::TaskGate) => {
                 Ok(Target::Task(gate.selector, self.tss_of_gate(gate.selector, 0)?))
-            }
-            Some(SystemType::Tss16 | SystemType::Tss32) if sel.in_ldt() => {
-                Err(self.blame(Blame::GP, sel, Why::TssNotInGdt))
             }
             Some(SystemType::Tss16 | SystemType::Tss32) => Ok(Target::Task(sel, d)),
             _ => Ok(Target::Gate(gate, width)),

@@ -1,7 +1,7 @@
 //! Descriptor look-up and the loading of segment registers (SDM Vol. 3A 3.4.3, 5.5 to 5.7, 5.10; MOV, POP, LDS in
 //! Vol. 2).
 
-use hako_x86::{Descriptor, SegAttr, SegReg, Segment, Selector, Shadow, Vector};
+use hako_x86::{Descriptor, SegAttr, SegReg, Segment, Selector, Shadow, Vector, descriptors};
 
 use crate::cx::{Cx, Step, Trap};
 use crate::op::{ADDRESS_MASK, MEM, Op};
@@ -75,6 +75,14 @@ impl Cx<'_> {
         match self.descriptor_address(sel, 8) {
             Some(at) if !sel.is_null() => Ok(Some(Descriptor(self.read_linear_sys(at)?))),
             _ => Ok(None),
+        }
+    }
+
+    /// Whether the 16 bytes of a system descriptor lie in its table, with a zero type in the upper half.
+    pub fn has_upper_half(&mut self, sel: Selector) -> Result<bool, Trap> {
+        match self.descriptor_address(sel, 16) {
+            Some(at) => self.read_linear_sys(at.wrapping_add(8)).map(descriptors::upper_type_is_zero),
+            None => Ok(false),
         }
     }
 

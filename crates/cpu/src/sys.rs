@@ -95,7 +95,8 @@ impl Cx<'_> {
             return Err(self.blame(Blame::GP, sel, why));
         }
         let mut seg = d.segment(sel.0);
-        if long {
+        // 16 bytes in 64-bit mode, 8 in compatibility mode (SDM Vol. 3A 7.2.3).
+        if self.cpu.long64() {
             let high = self.descriptor_high(sel, Blame::GP)?;
             seg.base = descriptors::base64(d, high);
             if !descriptors::upper_type_is_zero(high) {
@@ -116,6 +117,15 @@ impl Cx<'_> {
     fn visible(&mut self, selector: u16) -> Result<Option<Descriptor>, Trap> {
         let sel = Selector(selector);
         let Some(d) = self.descriptor_if_any(sel)? else { return Ok(None) };
+        // TSS and LDT descriptors have 16 bytes in 64-bit mode, call gates in compatibility mode too.
+        let wide = match d.system() {
+            None => false,
+            Some(SystemType::CallGate32) => self.cpu.long(),
+            Some(_) => self.cpu.long64(),
+        };
+        if wide && !self.has_upper_half(sel)? {
+            return Ok(None);
+        }
         let seen = d.is_conforming() || d.dpl() >= self.cpu.cpl.max(sel.rpl());
         Ok(seen.then_some(d))
     }
