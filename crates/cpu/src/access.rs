@@ -55,18 +55,6 @@ pub(crate) struct Span {
 impl Cx<'_> {
     // ---- by segment and offset ----
 
-    /// Reads from a segment.
-    #[inline(always)]
-    pub fn read<T: Word>(&mut self, seg: SegReg, off: u64) -> Result<T, Trap> {
-        self.rd(seg as u8, off)
-    }
-
-    /// Writes to a segment.
-    #[inline(always)]
-    pub fn write<T: Word>(&mut self, seg: SegReg, off: u64, value: T) -> Step {
-        self.wr(seg as u8, off, value)
-    }
-
     /// Reads from the segment with the given number.
     #[inline(always)]
     pub fn rd<T: Word>(&mut self, seg: u8, off: u64) -> Result<T, Trap> {

@@ -3,7 +3,7 @@
 use hako_engine::{Attention, DebugHit, Exit, ExitKind, Lines};
 use hako_mem::{GuestMemory, Lookup};
 use hako_x86::{
-    Activity, CpuState, Cr0, Cr4, DescTable, Efer, Events, Gpr, RFlags, SegAttr, SegReg, Segment, Shadow,
+    Activity, CpuState, Cr0, Cr4, DescTable, Efer, Events, RFlags, SegAttr, SegReg, Segment, Shadow,
 };
 
 use crate::attn::Attn;
@@ -223,12 +223,6 @@ impl Cpu {
 
     // ---- registers ----
 
-    /// A general-purpose register.
-    #[inline(always)]
-    pub(crate) fn gpr(&self, r: Gpr) -> u64 {
-        self.r[r as usize]
-    }
-
     /// RFLAGS.
     pub(crate) fn rflags(&self) -> u64 {
         self.rest | self.fl.bits()
@@ -349,12 +343,6 @@ impl Cpu {
         } else {
             self.update_fast(reg);
         }
-    }
-
-    /// Replaces CPL and what is derived from it.
-    pub(crate) fn set_cpl(&mut self, cpl: u8) {
-        self.cpl = cpl & 3;
-        self.update_key();
     }
 
     /// Drops all translations.

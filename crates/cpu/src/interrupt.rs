@@ -165,7 +165,7 @@ pub(crate) fn raise(cx: &mut Cx<'_>, first: Fault, mut during: Option<Vector>) {
         let event = exception(cx, &fault);
         let result = cx.deliver_event(&event).and_then(|switched| switched);
         match (result, cx.cpu.fault.take()) {
-            (Err(Trap), Some(next)) => fault = next,
+            (Err(_), Some(next)) => fault = next,
             _ => return taken(cx),
         }
     }
@@ -218,7 +218,7 @@ fn interrupt(cx: &mut Cx<'_>, vector: u8, source: Source) {
     let result = cx.deliver_event(&event).and_then(|switched| switched);
     match (result, cx.cpu.fault.take()) {
         // While an interrupt is delivered a first exception is not combined: interrupts are benign.
-        (Err(Trap), Some(fault)) => raise(cx, fault, None),
+        (Err(_), Some(fault)) => raise(cx, fault, None),
         _ => taken(cx),
     }
 }

@@ -12,7 +12,6 @@
 //! * What the run loop must look at before the next instruction is reported through [`Cpu::attend`].
 #![no_std]
 #![forbid(unsafe_code)]
-#![allow(dead_code)] // until the decoder refers to every handler
 
 extern crate alloc;
 #[cfg(test)]

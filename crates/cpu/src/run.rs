@@ -422,13 +422,17 @@ fn decode_block(slab: &Slab, arena: &mut Arena, off: u64, left: u64, mode: u8) -
     }
     let (mut at, mut passed) = (0, 0);
     for idx in 0..MAX_BLOCK {
-        let mut op = Op::EMPTY;
-        let Ok(flow) = decode::decode(&buf[at..window], mode, at as u16, &mut op) else { break };
+        // Decoded in its place: a copy would wait for the many small stores that make an instruction.
+        arena.push(Op::EMPTY);
+        let Some(op) = arena.last_mut() else { break };
+        let Ok(flow) = decode::decode(&buf[at..window], mode, at as u16, op) else {
+            arena.pop();
+            break;
+        };
         op.at.idx = idx as u16;
         at += usize::from(op.len);
         // Loops go back most of the time, other branches do not.
         let backward = op.disp <= i64::from(op.at.off);
-        arena.push(op);
         match flow {
             Flow::Next => {}
             Flow::Conditional if !backward && passed < MAX_PASSED => passed += 1,

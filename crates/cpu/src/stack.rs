@@ -6,7 +6,6 @@ use hako_x86::{SegAttr, SegReg, Segment, Vector};
 use crate::access::canonical;
 use crate::cx::{Cx, Step, Trap};
 use crate::op::ADDRESS_MASK;
-use crate::paging::Access;
 use crate::segfast::rights;
 use crate::why::Why;
 
@@ -92,7 +91,7 @@ impl Cx<'_> {
             if stack.aligned && lin & (n - 1) != 0 {
                 return Err(self.fault(Vector::AC, Some(0), Why::Misaligned));
             }
-            self.span(lin, n, Access::Write, user)?;
+            self.probe_linear(lin, n, user)?;
         }
         Ok(())
     }
@@ -105,11 +104,11 @@ impl Cx<'_> {
         for &value in values {
             sp = sp.wrapping_sub(n);
             let lin = self.stack_address(stack, sp & stack.mask, n)?;
-            let span = self.span(lin, n, Access::Write, stack.cpl == 3)?;
+            let user = stack.cpl == 3;
             match osize {
-                1 => self.store_span(&span, value as u16),
-                2 => self.store_span(&span, value as u32),
-                _ => self.store_span(&span, value),
+                1 => self.write_linear(lin, value as u16, user)?,
+                2 => self.write_linear(lin, value as u32, user)?,
+                _ => self.write_linear(lin, value, user)?,
             }
         }
         Ok(sp)

@@ -8,7 +8,7 @@ mod table2;
 #[cfg(test)]
 mod tests;
 
-use crate::op::{BLOCK_RIP, HIGH, Handler, LOCK, MEM, Op, Place, REP, REPNE, ZERO};
+use crate::op::{BLOCK_RIP, HIGH, Handler, LOCK, MEM, Op, REP, REPNE, ZERO};
 use crate::ops::misc;
 use entry::{Args, BYTE_RM, CONDITIONAL, ENDS, Entry, LOCKABLE, MEM_ONLY, NO64, ONLY64, REG_ONLY, Size};
 
@@ -129,7 +129,7 @@ const DS: u8 = 3;
 const FS: u8 = 4;
 
 /// Decodes the instruction at the start of `bytes`, which is at `off` from its block's first byte, for code of `mode`
-/// (0 = 16, 1 = 32, 2 = 64 bits), into `op`. Undefined instructions decode to a handler that raises #UD.
+/// (0 = 16, 1 = 32, 2 = 64 bits), into `op`, which is [`Op::EMPTY`]. Undefined instructions decode to a handler that raises #UD.
 ///
 /// # Errors
 /// When more bytes are needed; with [`MAX_LEN`] bytes given that means the instruction is too long.
@@ -167,7 +167,7 @@ pub(crate) fn decode(bytes: &[u8], mode: u8, off: u16, op: &mut Op) -> Result<Fl
         opcode = b.u8()?;
     }
     let (entry, opcode) = lookup(&mut b, opcode, mode, &p)?;
-    *op = Op { at: Place { off, idx: 0 }, ..Op::EMPTY };
+    op.at.off = off;
     operands(&mut b, &p, entry, opcode, op)
 }
 

@@ -37,19 +37,13 @@ fn is(f: Handler, g: Handler) -> bool {
 }
 
 fn ours(bytes: &[u8], mode: u8) -> Verdict {
-    const UNDEFINED: [Handler; 6] = [
-        misc::ud,
-        misc::ud_lock,
-        misc::ud_needs_memory,
-        misc::ud_needs_register,
-        misc::ud_in_64bit,
-        misc::ud_register,
-    ];
+    const UNDEFINED: [Handler; 5] =
+        [misc::ud, misc::ud_lock, misc::ud_needs_memory, misc::ud_needs_register, misc::ud_in_64bit];
     let mut op = Op::EMPTY;
     match decode(bytes, mode, 0, &mut op) {
         Err(Short) => Verdict::Short,
         Ok(_) if UNDEFINED.iter().any(|u| is(op.run, *u)) => Verdict::Undefined,
-        Ok(_) if is(op.run, misc::not_yet) || is(op.run, misc::not_yet_x87) => Verdict::Foreign,
+        Ok(_) if is(op.run, misc::not_yet_x87) => Verdict::Foreign,
         Ok(_) => Verdict::Length(usize::from(op.len)),
     }
 }

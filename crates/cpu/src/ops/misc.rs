@@ -24,8 +24,6 @@ undefined! {
     ud_needs_memory NeedsMemoryOperand;
     ud_needs_register NeedsRegisterOperand;
     ud_in_64bit NotIn64Bit;
-    ud_register BadRegister;
-    not_yet NotYetImplemented;
 }
 
 /// x87, MMX and SSE instructions ask CR0 first (SDM Vol. 3A 2.5, table 2-2).
