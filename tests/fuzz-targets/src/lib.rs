@@ -8,10 +8,13 @@
 mod board;
 mod chips;
 mod clock;
+pub mod compare;
+mod cpu;
 mod disk;
 mod firmware;
 mod input;
 mod map;
+pub mod modes;
 pub mod stream;
 
 /// One thing to fuzz.
@@ -31,6 +34,7 @@ macro_rules! targets {
 }
 
 targets! {
+    cpu: cpu::run,
     pic: chips::pic::run,
     pit: chips::pit::run,
     rtc: chips::rtc::run,
