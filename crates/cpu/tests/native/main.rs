@@ -4,12 +4,16 @@
 //! of a table and random operands.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod legacy;
+mod rows;
 
 use common::{Random, TestBus, long_mode};
 use hako_cpu::{Config, Cpu};
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{CpuState, RFlags};
+use rows::{ROWS, Row};
 
 /// Both on the host and in the guest: data, and code behind it.
 const DATA: u64 = 0x1000_0000;
@@ -200,98 +204,6 @@ impl Pair {
     }
 }
 
-/// One row: opcode, ModRM.reg if it selects the instruction, bytes of immediate (4 = operand size), 8-bit only, flags
-/// that are undefined.
-struct Row(&'static str, &'static [u8], Option<u8>, u8, bool, u64);
-
-const ROWS: &[Row] = &[
-    Row("add", &[0x00], None, 0, true, 0),
-    Row("add", &[0x01], None, 0, false, 0),
-    Row("add", &[0x02], None, 0, true, 0),
-    Row("add", &[0x03], None, 0, false, 0),
-    Row("or", &[0x08], None, 0, true, AF),
-    Row("or", &[0x0b], None, 0, false, AF),
-    Row("adc", &[0x10], None, 0, true, 0),
-    Row("adc", &[0x11], None, 0, false, 0),
-    Row("adc", &[0x13], None, 0, false, 0),
-    Row("sbb", &[0x18], None, 0, true, 0),
-    Row("sbb", &[0x19], None, 0, false, 0),
-    Row("sbb", &[0x1b], None, 0, false, 0),
-    Row("and", &[0x20], None, 0, true, AF),
-    Row("and", &[0x21], None, 0, false, AF),
-    Row("and", &[0x23], None, 0, false, AF),
-    Row("sub", &[0x28], None, 0, true, 0),
-    Row("sub", &[0x29], None, 0, false, 0),
-    Row("sub", &[0x2b], None, 0, false, 0),
-    Row("xor", &[0x30], None, 0, true, AF),
-    Row("xor", &[0x33], None, 0, false, AF),
-    Row("cmp", &[0x38], None, 0, true, 0),
-    Row("cmp", &[0x39], None, 0, false, 0),
-    Row("cmp", &[0x3b], None, 0, false, 0),
-    Row("add", &[0x80], Some(0), 1, true, 0),
-    Row("adc", &[0x81], Some(2), 4, false, 0),
-    Row("sbb", &[0x83], Some(3), 1, false, 0),
-    Row("or", &[0x83], Some(1), 1, false, AF),
-    Row("and", &[0x81], Some(4), 4, false, AF),
-    Row("sub", &[0x83], Some(5), 1, false, 0),
-    Row("xor", &[0x80], Some(6), 1, true, AF),
-    Row("cmp", &[0x81], Some(7), 4, false, 0),
-    Row("test", &[0x84], None, 0, true, AF),
-    Row("test", &[0x85], None, 0, false, AF),
-    Row("test", &[0xf6], Some(0), 1, true, AF),
-    Row("test", &[0xf7], Some(0), 4, false, AF),
-    Row("not", &[0xf6], Some(2), 0, true, 0),
-    Row("not", &[0xf7], Some(2), 0, false, 0),
-    Row("neg", &[0xf6], Some(3), 0, true, 0),
-    Row("neg", &[0xf7], Some(3), 0, false, 0),
-    Row("mul", &[0xf6], Some(4), 0, true, SF | ZF | AF | PF),
-    Row("mul", &[0xf7], Some(4), 0, false, SF | ZF | AF | PF),
-    Row("imul", &[0xf6], Some(5), 0, true, SF | ZF | AF | PF),
-    Row("imul", &[0xf7], Some(5), 0, false, SF | ZF | AF | PF),
-    Row("imul", &[0x0f, 0xaf], None, 0, false, SF | ZF | AF | PF),
-    Row("imul", &[0x69], None, 4, false, SF | ZF | AF | PF),
-    Row("imul", &[0x6b], None, 1, false, SF | ZF | AF | PF),
-    Row("inc", &[0xfe], Some(0), 0, true, 0),
-    Row("inc", &[0xff], Some(0), 0, false, 0),
-    Row("dec", &[0xfe], Some(1), 0, true, 0),
-    Row("dec", &[0xff], Some(1), 0, false, 0),
-    Row("mov", &[0x88], None, 0, true, 0),
-    Row("mov", &[0x89], None, 0, false, 0),
-    Row("mov", &[0x8a], None, 0, true, 0),
-    Row("mov", &[0x8b], None, 0, false, 0),
-    Row("mov", &[0xc6], Some(0), 1, true, 0),
-    Row("mov", &[0xc7], Some(0), 4, false, 0),
-    Row("movzx", &[0x0f, 0xb6], None, 0, false, 0),
-    Row("movzx", &[0x0f, 0xb7], None, 0, false, 0),
-    Row("movsx", &[0x0f, 0xbe], None, 0, false, 0),
-    Row("movsx", &[0x0f, 0xbf], None, 0, false, 0),
-    Row("movsxd", &[0x63], None, 0, false, 0),
-    Row("xchg", &[0x86], None, 0, true, 0),
-    Row("xchg", &[0x87], None, 0, false, 0),
-    Row("xadd", &[0x0f, 0xc0], None, 0, true, 0),
-    Row("xadd", &[0x0f, 0xc1], None, 0, false, 0),
-    Row("cmpxchg", &[0x0f, 0xb0], None, 0, true, 0),
-    Row("cmpxchg", &[0x0f, 0xb1], None, 0, false, 0),
-    Row("bt", &[0x0f, 0xba], Some(4), 1, false, OF | SF | AF | PF),
-    Row("bts", &[0x0f, 0xba], Some(5), 1, false, OF | SF | AF | PF),
-    Row("btr", &[0x0f, 0xba], Some(6), 1, false, OF | SF | AF | PF),
-    Row("btc", &[0x0f, 0xba], Some(7), 1, false, OF | SF | AF | PF),
-    Row("bsf", &[0x0f, 0xbc], None, 0, false, CF | OF | SF | AF | PF),
-    Row("bsr", &[0x0f, 0xbd], None, 0, false, CF | OF | SF | AF | PF),
-    Row("sal", &[0xd0], Some(4), 0, true, AF),
-    Row("shr", &[0xd1], Some(5), 0, false, AF),
-    Row("sar", &[0xd1], Some(7), 0, false, AF),
-    Row("sal", &[0xd1], Some(4), 0, false, AF),
-    Row("rol", &[0xd0], Some(0), 0, true, 0),
-    Row("rol", &[0xd1], Some(0), 0, false, 0),
-    Row("ror", &[0xd1], Some(1), 0, false, 0),
-    Row("rcl", &[0xd1], Some(2), 0, false, 0),
-    Row("rcr", &[0xd0], Some(3), 0, true, 0),
-    Row("rcr", &[0xd1], Some(3), 0, false, 0),
-    Row("push", &[0xff], Some(6), 0, false, 0),
-    Row("pop", &[0x8f], Some(0), 0, false, 0),
-];
-
 /// Random prefixes and ModRM for a row; the memory operand is based on RBX.
 fn encode(random: &mut Random, op: &[u8], ext: Option<u8>, imm: u8, byte: bool, lead: Option<u8>) -> Vec<u8> {
     let mut code = Vec::new();
@@ -453,6 +365,7 @@ fn more(p: &mut Pair) {
     divisions(p);
     strings(p);
     singles(p);
+    legacy::check(p);
 }
 
 fn divisions(p: &mut Pair) {
