@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod full;
+mod hakoniwa;
 mod measure;
 mod test;
 mod tools;
@@ -31,6 +32,9 @@ enum Command {
     Bench(bench::Options),
     /// Everything that takes too long for CI; writes docs/conformance.md
     Full,
+    /// The microkernel: build, run and test it
+    #[command(subcommand)]
+    Hakoniwa(hakoniwa::Action),
 }
 
 fn main() {
@@ -39,6 +43,7 @@ fn main() {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Full => full::run(),
+        Command::Hakoniwa(action) => hakoniwa::run(&action),
     };
     if let Err(why) = done {
         eprintln!("xtask: {why}");

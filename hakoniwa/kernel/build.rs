@@ -1,0 +1,5 @@
+//! Links as the kernel.
+
+fn main() {
+    hakoniwa_link::kernel();
+}

@@ -1,0 +1,42 @@
+//! The machine as the kernel's logic sees it.
+
+use super::{cpu, memory, pic, serial};
+use hakoniwa_kernel::platform::Platform;
+
+/// This machine.
+pub struct Hardware;
+
+impl Platform for Hardware {
+    fn load(&self, at: u64) -> u64 {
+        memory::load(at)
+    }
+
+    fn store(&mut self, at: u64, value: u64) {
+        memory::store(at, value);
+    }
+
+    fn clear_page(&mut self, at: u64) {
+        memory::clear_page(at);
+    }
+
+    fn flush(&mut self) {
+        // SAFETY: the same tables again.
+        unsafe { cpu::set_root(cpu::root()) };
+    }
+
+    fn log(&mut self, bytes: &[u8]) {
+        serial::write(bytes);
+    }
+
+    fn port_read(&mut self, port: u16, width: u64) -> u32 {
+        cpu::port_read(port, width)
+    }
+
+    fn port_write(&mut self, port: u16, width: u64, value: u32) {
+        cpu::port_write(port, width, value);
+    }
+
+    fn irq_mask(&mut self, line: u32, masked: bool) {
+        pic::mask(line, masked);
+    }
+}

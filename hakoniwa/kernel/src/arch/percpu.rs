@@ -1,0 +1,159 @@
+//! What one processor has: its tables, clock, timer, and the kernel. Reached from GS; nothing else is global.
+
+use super::apic::{self, Apic};
+use super::clock::Clock;
+use super::cpu::{self, Features};
+use super::entry::{self, SYSCALL};
+use super::hardware::Hardware;
+use super::memory::{self, Setup};
+use super::tables::Tables;
+use super::{pic, serial};
+use core::arch::asm;
+use hakoniwa_kernel::context::{Context, USER_FLAGS};
+use hakoniwa_kernel::task::State;
+use hakoniwa_kernel::{Kernel, task::Task};
+
+/// A processor. The entry code knows the first six fields by their offsets.
+#[repr(C)]
+pub struct PerCpu {
+    me: *mut PerCpu,
+    context_end: u64,
+    scratch: u64,
+    stack: u64,
+    vectors: u64,
+    xsave: u64,
+    root: u64,
+    armed: u64,
+    clock: Clock,
+    apic: Apic,
+    kernel: Option<Kernel<'static, Hardware>>,
+    tables: Tables,
+}
+
+unsafe extern "C" {
+    static stack_top: u8;
+}
+
+impl PerCpu {
+    /// Prepares the processor that boots and makes GS lead here.
+    pub fn create(setup: &mut Setup, features: Features, clock: Clock, apic: Apic) -> &'static mut PerCpu {
+        const GS_BASE: u32 = 0xc000_0101;
+        const KERNEL_GS_BASE: u32 = 0xc000_0102;
+        let percpu = setup.object(PerCpu {
+            me: core::ptr::null_mut(),
+            context_end: 0,
+            scratch: 0,
+            stack: &raw const stack_top as u64,
+            vectors: 0,
+            xsave: features.xsave.unwrap_or(0),
+            root: cpu::root(),
+            armed: u64::MAX,
+            clock,
+            apic,
+            kernel: None,
+            tables: Tables::new(),
+        });
+        percpu.me = percpu;
+        percpu.tables.load();
+        // SAFETY: the entry code expects exactly this.
+        unsafe {
+            cpu::set_msr(GS_BASE, percpu.me as u64);
+            cpu::set_msr(KERNEL_GS_BASE, 0);
+        }
+        percpu
+    }
+
+    /// The registers of the idle loop: in the kernel, interrupts on.
+    pub fn idle_context(&self) -> Context {
+        Context {
+            rip: entry::idle_address(),
+            cs: 8,
+            ss: 16,
+            rflags: USER_FLAGS,
+            rsp: self.stack,
+            ..Context::ZERO
+        }
+    }
+
+    /// Takes the kernel and runs its tasks.
+    pub fn run(&mut self, kernel: Kernel<'static, Hardware>) -> ! {
+        self.kernel = Some(kernel);
+        self.leave()
+    }
+
+    /// Handles why the kernel was entered.
+    fn handle(&mut self) {
+        let PerCpu { kernel: Some(kernel), clock, apic, armed, .. } = self else {
+            panic!("an interrupt before there is a kernel");
+        };
+        let now = clock.now();
+        let Context { vector, cs, rip, error, .. } = kernel.tasks[kernel.current].context;
+        match vector {
+            SYSCALL => kernel.call(now),
+            0..32 if cs & 3 == 0 => {
+                panic!(
+                    "exception {vector} in the kernel at {rip:#x}, error {error:#x}, CR2 {:#x}",
+                    cpu::fault_address()
+                )
+            }
+            0..32 => kernel.exception(now, cpu::fault_address()),
+            apic::TIMER => {
+                *armed = u64::MAX;
+                apic.end_of_interrupt();
+            }
+            apic::SPURIOUS => {}
+            line if (pic::BASE..pic::BASE + 16).contains(&line) => {
+                let line = (line - pic::BASE) as u32;
+                if pic::acknowledge(line) {
+                    kernel.interrupt(now, line);
+                }
+            }
+            other => panic!("interrupt {other}, which nobody asked for"),
+        }
+    }
+
+    /// Chooses a task and continues it.
+    fn leave(&mut self) -> ! {
+        let PerCpu { kernel: Some(kernel), clock, apic, armed, .. } = self else {
+            panic!("no kernel to leave");
+        };
+        let now = clock.now();
+        let slot = kernel.pick(now);
+        let deadline = kernel.deadline();
+        if deadline != *armed {
+            *armed = deadline;
+            apic.arm(deadline, now);
+        }
+        if kernel.tasks[1].state == State::Dead {
+            serial::line(format_args!("[kernel] init has ended: nothing is left to do"));
+            cpu::halt();
+        }
+        let task: &mut Task = &mut kernel.tasks[slot];
+        let context = &raw const task.context;
+        // The idle loop touches no user memory: it runs on whatever tables are loaded, as long as they exist.
+        let root = task.root;
+        self.context_end = context as u64 + size_of::<Context>() as u64;
+        self.vectors = memory::address(task.vectors);
+        self.tables.set_context_end(self.context_end);
+        if root != self.root {
+            self.root = root;
+            // SAFETY: every task's tables share the kernel's half.
+            unsafe { cpu::set_root(root) };
+        }
+        // SAFETY: the context is that of the chosen task, in user mode, or the idle loop's.
+        unsafe { entry::resume(context) }
+    }
+}
+
+/// Called by the entry code with all registers saved, on the kernel's stack, with interrupts off.
+pub extern "C" fn enter() -> ! {
+    let me: *mut PerCpu;
+    // SAFETY: GS leads to this processor's structure since `create`; the entry code swapped it in. Entries do not nest,
+    // so this is the only reference.
+    let percpu = unsafe {
+        asm!("mov {}, gs:[0]", out(reg) me, options(nostack, preserves_flags, readonly));
+        &mut *me
+    };
+    percpu.handle();
+    percpu.leave()
+}

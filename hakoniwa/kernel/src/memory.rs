@@ -1,0 +1,201 @@
+//! Pages: who has them, who maps them where, who pays.
+
+use crate::Kernel;
+use crate::kernel::{address, frame};
+use crate::paging::{self, Leaf, MapError, User};
+use crate::platform::Platform;
+use hakoniwa_abi::{Access, Error, PAGE, TaskId, layout};
+
+/// The most pages that one call handles: the kernel does not let anybody wait longer than that.
+const BATCH: u64 = 512;
+
+/// Checks a range of pages in a task's part of the address space.
+fn range(at: u64, count: u64) -> Result<(), Error> {
+    let aligned = at.is_multiple_of(PAGE) && count > 0 && count <= BATCH;
+    let inside = (layout::LOWEST..=layout::END).contains(&at) && at + count.min(BATCH) * PAGE <= layout::END;
+    if aligned && inside { Ok(()) } else { Err(Error::BadArgument) }
+}
+
+/// Rights that a task's page may have: writable or executable, not both.
+fn access(bits: u64) -> Result<Access, Error> {
+    Access::from_bits(bits).filter(|a| *a != Access::GUEST).ok_or(Error::BadArgument)
+}
+
+impl<P: Platform> Kernel<'_, P> {
+    /// Counts a page against a task's quota.
+    fn pay(&mut self, slot: usize) -> Result<(), Error> {
+        let task = &mut self.tasks[slot];
+        if task.used >= task.quota {
+            return Err(Error::Quota);
+        }
+        task.used += 1;
+        Ok(())
+    }
+
+    pub(crate) fn refund(&mut self, payer: Option<usize>) {
+        if let Some(task) = payer.and_then(|slot| self.tasks.get_mut(slot)) {
+            task.used = task.used.saturating_sub(1);
+        }
+    }
+
+    /// A zeroed frame for the kernel, paid by a task.
+    pub(crate) fn take_kernel(&mut self, slot: usize) -> Result<u64, Error> {
+        self.pay(slot)?;
+        match self.frames.take_kernel(slot) {
+            Some(frame) => {
+                self.platform.clear_page(address(frame));
+                Ok(address(frame))
+            }
+            None => {
+                self.refund(Some(slot));
+                Err(Error::NoMemory)
+            }
+        }
+    }
+
+    fn take_page(&mut self, slot: usize) -> Result<u32, Error> {
+        self.pay(slot)?;
+        match self.frames.take_page(slot) {
+            Some(frame) => {
+                self.platform.clear_page(address(frame));
+                Ok(frame)
+            }
+            None => {
+                self.refund(Some(slot));
+                Err(Error::NoMemory)
+            }
+        }
+    }
+
+    /// Maps a page in a task and counts the mapping. Page tables are paid by the task.
+    pub(crate) fn map_shared(
+        &mut self,
+        slot: usize,
+        at: u64,
+        number: u32,
+        access: Access,
+    ) -> Result<(), Error> {
+        if !self.frames.share(number) {
+            return Err(Error::NotMapped);
+        }
+        let root = self.tasks[slot].root;
+        let Kernel { platform, frames, tasks, .. } = self;
+        let task = &mut tasks[slot];
+        let mut missing = Error::NoMemory;
+        let mut table = || {
+            if task.used >= task.quota {
+                missing = Error::Quota;
+                return None;
+            }
+            let table = frames.take_kernel(slot)?;
+            task.used += 1;
+            Some(address(table))
+        };
+        let leaf = Leaf { physical: address(number), access };
+        let done = paging::map::<User>(platform, root, at, leaf, &mut table).map_err(|error| match error {
+            MapError::Mapped => Error::Mapped,
+            MapError::Outside => Error::BadArgument,
+            MapError::NoTable => missing,
+        });
+        if done.is_err() {
+            let payer = self.frames.unshare(number);
+            self.refund(payer);
+        }
+        done
+    }
+
+    fn unmap_page(&mut self, slot: usize, at: u64) -> Result<(), Error> {
+        let root = self.tasks[slot].root;
+        let leaf = paging::unmap::<User>(&mut self.platform, root, at).ok_or(Error::NotMapped)?;
+        self.platform.flush();
+        let payer = self.frames.unshare(frame(leaf.physical));
+        self.refund(payer);
+        Ok(())
+    }
+
+    /// Maps a fresh page in a task.
+    pub fn page_fresh(&mut self, slot: usize, at: u64, access: Access) -> Result<u64, Error> {
+        let number = self.take_page(slot)?;
+        match self.map_shared(slot, at, number, access) {
+            Ok(()) => Ok(address(number)),
+            Err(error) => {
+                // The page was never mapped, or its only mapping was undone, which freed and refunded it.
+                let payer = self.frames.release(number);
+                self.refund(payer);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn page_alloc(&mut self, me: usize, at: u64, bits: u64, count: u64) -> Result<(), Error> {
+        range(at, count)?;
+        let access = access(bits)?;
+        let task = &self.tasks[me];
+        if count > u64::from(task.quota.saturating_sub(task.used)) {
+            return Err(Error::Quota);
+        }
+        for index in 0..count {
+            if let Err(error) = self.page_fresh(me, at + index * PAGE, access) {
+                self.undo(me, at, index);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self, slot: usize, at: u64, count: u64) {
+        for index in 0..count {
+            // What was just mapped is there.
+            let _ = self.unmap_page(slot, at + index * PAGE);
+        }
+    }
+
+    /// The task whose memory `me` may change: itself, or one whose pager it is.
+    fn paged(&self, me: usize, id: TaskId) -> Result<usize, Error> {
+        if id == TaskId::KERNEL || id == self.tasks[me].id {
+            return Ok(me);
+        }
+        let slot = self.find(id).ok_or(Error::BadTask)?;
+        if self.tasks[slot].pager == self.tasks[me].id { Ok(slot) } else { Err(Error::Denied) }
+    }
+
+    pub(crate) fn page_map(
+        &mut self,
+        me: usize,
+        id: TaskId,
+        from: u64,
+        to: u64,
+        bits: u64,
+        count: u64,
+    ) -> Result<(), Error> {
+        let slot = self.paged(me, id)?;
+        range(from, count)?;
+        range(to, count)?;
+        let wanted = access(bits)?;
+        for index in 0..count {
+            let offset = index * PAGE;
+            let done = paging::lookup::<User>(&self.platform, self.tasks[me].root, from + offset)
+                .filter(|leaf| mappable(leaf.access, wanted, slot == me))
+                .ok_or(Error::NotMapped)
+                .and_then(|leaf| self.map_shared(slot, to + offset, frame(leaf.physical), wanted));
+            if let Err(error) = done {
+                self.undo(slot, to, index);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn page_unmap(&mut self, me: usize, id: TaskId, at: u64, count: u64) -> Result<(), Error> {
+        let slot = self.paged(me, id)?;
+        range(at, count)?;
+        (0..count).try_for_each(|index| self.unmap_page(slot, at + index * PAGE))
+    }
+}
+
+/// Whether a page held with `has` may be mapped with `wanted`. A pager may make what it can read executable in
+/// another task; in its own address space a page that it can write never becomes executable under a second address.
+fn mappable(has: Access, wanted: Access, own: bool) -> bool {
+    let needed = if own { wanted } else { Access(wanted.0 & Access::WRITE.0) };
+    has.covers(needed)
+}

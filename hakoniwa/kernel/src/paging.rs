@@ -1,0 +1,254 @@
+//! Page tables of four levels, for tasks and for guests: one builder, two formats.
+
+use crate::platform::Platform;
+use hakoniwa_abi::{Access, PAGE};
+
+/// How entries look.
+pub trait Format {
+    /// Bits of an entry that points to a table.
+    const TABLE: u64;
+    /// Top-level entries that belong to the mapped side; the rest is the kernel's.
+    const TOP: u64;
+    /// Bits of an entry that maps a page.
+    fn leaf(access: Access) -> u64;
+    /// Whether an entry maps or points anywhere.
+    fn present(entry: u64) -> bool;
+    /// The rights of an entry that maps a page.
+    fn access(entry: u64) -> Access;
+}
+
+/// A task's tables (SDM Vol. 3A, 4.5).
+pub struct User;
+
+/// Present, writable, user.
+const P: u64 = 1;
+const W: u64 = 2;
+const U: u64 = 4;
+const NX: u64 = 1 << 63;
+
+impl Format for User {
+    const TABLE: u64 = P | W | U;
+    const TOP: u64 = 256;
+
+    fn leaf(access: Access) -> u64 {
+        P | U | if access.writable() { W } else { 0 } | if access.executable() { 0 } else { NX }
+    }
+
+    fn present(entry: u64) -> bool {
+        entry & P != 0
+    }
+
+    fn access(entry: u64) -> Access {
+        Access(1 | entry & W | if entry & NX == 0 { 4 } else { 0 })
+    }
+}
+
+/// A guest's tables: EPT (SDM Vol. 3C, 28.3), write-back memory.
+pub struct Guest;
+
+impl Format for Guest {
+    const TABLE: u64 = 7;
+    const TOP: u64 = 512;
+
+    fn leaf(access: Access) -> u64 {
+        access.0 | 6 << 3
+    }
+
+    fn present(entry: u64) -> bool {
+        entry & 7 != 0
+    }
+
+    fn access(entry: u64) -> Access {
+        Access(entry & 7)
+    }
+}
+
+/// The address in an entry.
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+/// A mapped page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Leaf {
+    /// Its physical address.
+    pub physical: u64,
+    /// Its rights.
+    pub access: Access,
+}
+
+/// Why a page was not mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MapError {
+    /// Something is mapped there.
+    Mapped,
+    /// The address belongs to the kernel.
+    Outside,
+    /// No frame for a table.
+    NoTable,
+}
+
+fn slot(table: u64, address: u64, level: u32) -> u64 {
+    table + (address >> (12 + 9 * (level - 1)) & 511) * 8
+}
+
+/// Whether an address belongs to the mapped side: a task's tables lead to the kernel's half too.
+fn inside<F: Format>(address: u64) -> bool {
+    address < F::TOP << 39
+}
+
+fn find<F: Format>(platform: &impl Platform, root: u64, address: u64) -> Option<u64> {
+    if !inside::<F>(address) {
+        return None;
+    }
+    let mut table = root;
+    for level in [4, 3, 2] {
+        let entry = platform.load(slot(table, address, level));
+        if !F::present(entry) {
+            return None;
+        }
+        table = entry & ADDRESS;
+    }
+    Some(slot(table, address, 1))
+}
+
+/// What is mapped at `address`.
+pub fn lookup<F: Format>(platform: &impl Platform, root: u64, address: u64) -> Option<Leaf> {
+    let entry = platform.load(find::<F>(platform, root, address)?);
+    F::present(entry).then(|| Leaf { physical: entry & ADDRESS, access: F::access(entry) })
+}
+
+/// Maps a page; `table` yields the addresses of frames for tables.
+pub fn map<F: Format>(
+    platform: &mut impl Platform,
+    root: u64,
+    address: u64,
+    leaf: Leaf,
+    mut table: impl FnMut() -> Option<u64>,
+) -> Result<(), MapError> {
+    if !inside::<F>(address) {
+        return Err(MapError::Outside);
+    }
+    let mut at = root;
+    for level in [4, 3, 2] {
+        let place = slot(at, address, level);
+        let entry = platform.load(place);
+        at = if F::present(entry) {
+            entry & ADDRESS
+        } else {
+            let new = table().ok_or(MapError::NoTable)?;
+            platform.clear_page(new);
+            platform.store(place, new | F::TABLE);
+            new
+        };
+    }
+    let place = slot(at, address, 1);
+    if F::present(platform.load(place)) {
+        return Err(MapError::Mapped);
+    }
+    platform.store(place, leaf.physical | F::leaf(leaf.access));
+    Ok(())
+}
+
+/// Unmaps a page and says what it was. The caller flushes translations before the frame is used again.
+pub fn unmap<F: Format>(platform: &mut impl Platform, root: u64, address: u64) -> Option<Leaf> {
+    let leaf = lookup::<F>(platform, root, address)?;
+    let place = find::<F>(platform, root, address)?;
+    platform.store(place, 0);
+    Some(leaf)
+}
+
+/// What [`dismantle`] finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Piece {
+    /// A mapped page.
+    Page(u64),
+    /// A table that nothing points to any more.
+    Table(u64),
+}
+
+/// Takes an address space apart, the root last.
+pub fn dismantle<F: Format>(platform: &mut impl Platform, root: u64, mut each: impl FnMut(Piece)) {
+    let entries = |platform: &dyn Fn(u64) -> u64, table: u64, count: u64, each: &mut dyn FnMut(u64)| {
+        for index in 0..count {
+            let entry = platform(table + index * 8);
+            if F::present(entry) {
+                each(entry & ADDRESS);
+            }
+        }
+    };
+    let load = |at| platform.load(at);
+    entries(&load, root, F::TOP, &mut |directory| {
+        entries(&load, directory, PAGE / 8, &mut |middle| {
+            entries(&load, middle, PAGE / 8, &mut |table| {
+                entries(&load, table, PAGE / 8, &mut |page| each(Piece::Page(page)));
+                each(Piece::Table(table));
+            });
+            each(Piece::Table(middle));
+        });
+        each(Piece::Table(directory));
+    });
+    each(Piece::Table(root));
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::testing::Machine;
+    use std::vec::Vec;
+
+    fn walk<F: Format>() {
+        let mut machine = Machine::new(16);
+        let mut next = 1;
+        let mut table = || {
+            next += 1;
+            Some(next * PAGE)
+        };
+        let leaf = Leaf { physical: 0x5000_0000, access: Access::WRITE };
+        map::<F>(&mut machine, PAGE, 0x7f_1234_5000, leaf, &mut table).unwrap();
+        assert_eq!(lookup::<F>(&machine, PAGE, 0x7f_1234_5000), Some(leaf));
+        assert_eq!(lookup::<F>(&machine, PAGE, 0x7f_1234_6000), None);
+        assert_eq!(lookup::<F>(&machine, PAGE, 0x7e_1234_5000), None);
+        assert_eq!(map::<F>(&mut machine, PAGE, 0x7f_1234_5000, leaf, &mut table), Err(MapError::Mapped));
+        assert_eq!(map::<F>(&mut machine, PAGE, 0x1_0000, leaf, || None), Err(MapError::NoTable));
+        let mut pieces = Vec::new();
+        dismantle::<F>(&mut machine, PAGE, |piece| pieces.push(piece));
+        assert_eq!(pieces[0], Piece::Page(0x5000_0000));
+        assert_eq!(pieces.last(), Some(&Piece::Table(PAGE)));
+        assert_eq!(pieces.len(), 5);
+        assert_eq!(unmap::<F>(&mut machine, PAGE, 0x7f_1234_5000), Some(leaf));
+        assert_eq!(unmap::<F>(&mut machine, PAGE, 0x7f_1234_5000), None);
+    }
+
+    #[test]
+    fn what_is_mapped_is_found_and_what_is_unmapped_is_not() {
+        walk::<User>();
+        walk::<Guest>();
+    }
+
+    #[test]
+    fn the_kernels_half_is_not_there() {
+        let mut machine = Machine::new(16);
+        let kernel = 0xffff_8000_0000_0000;
+        machine.store(PAGE + 256 * 8, 0x2000 | 3);
+        machine.store(0x2000, 0x3000 | 3);
+        machine.store(0x3000, 0x4000 | 3);
+        machine.store(0x4000, 0x5000 | 3);
+        assert_eq!(lookup::<User>(&machine, PAGE, kernel), None);
+        assert_eq!(unmap::<User>(&mut machine, PAGE, kernel), None);
+        let leaf = Leaf { physical: 0, access: Access::READ };
+        assert_eq!(map::<User>(&mut machine, PAGE, kernel + PAGE, leaf, || None), Err(MapError::Outside));
+    }
+
+    #[test]
+    fn user_pages_are_executable_only_when_asked() {
+        assert_eq!(User::leaf(Access::READ), NX | U | P);
+        assert_eq!(User::leaf(Access::WRITE), NX | U | W | P);
+        assert_eq!(User::leaf(Access::EXECUTE), U | P);
+    }
+
+    #[test]
+    fn guest_pages_are_write_back() {
+        assert_eq!(Guest::leaf(Access::GUEST), 0x37);
+        assert_eq!(Guest::leaf(Access::READ), 0x31);
+    }
+}

@@ -1,0 +1,21 @@
+//! What the kernel needs of the machine, as a trait, so that its logic runs on the host too.
+
+/// The machine under the kernel.
+pub trait Platform {
+    /// Reads eight bytes of physical memory.
+    fn load(&self, at: u64) -> u64;
+    /// Writes eight bytes of physical memory.
+    fn store(&mut self, at: u64, value: u64);
+    /// Zeroes a page.
+    fn clear_page(&mut self, at: u64);
+    /// Drops every translation of user memory that the processor keeps.
+    fn flush(&mut self);
+    /// Writes to the log.
+    fn log(&mut self, bytes: &[u8]);
+    /// Reads an I/O port of 1, 2 or 4 bytes.
+    fn port_read(&mut self, port: u16, width: u64) -> u32;
+    /// Writes an I/O port of 1, 2 or 4 bytes.
+    fn port_write(&mut self, port: u16, width: u64, value: u32);
+    /// Holds an interrupt line back or lets it through.
+    fn irq_mask(&mut self, line: u32, masked: bool);
+}

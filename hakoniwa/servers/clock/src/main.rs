@@ -1,0 +1,75 @@
+//! Prints on time while others run, by its timer; then counts interrupts of the real-time clock chip.
+
+#![no_std]
+#![no_main]
+
+use hakoniwa_abi::message::notify;
+use hakoniwa_runtime::{self as rt, now, println};
+
+hakoniwa_runtime::entry!(main);
+
+const PERIOD: u64 = 20_000_000;
+const TICKS: u64 = 10;
+/// The RTC's line.
+const LINE: u64 = 8;
+
+fn main(_: u64) -> u64 {
+    let good = ticks() && interrupts();
+    println!("verdict: {}", if good { "ok" } else { "FAILED" });
+    u64::from(!good)
+}
+
+/// A periodic timer is never early, and no tick is lost while others keep the processor busy.
+fn ticks() -> bool {
+    let start = now() + PERIOD;
+    if rt::timer(start, PERIOD).is_err() {
+        return false;
+    }
+    let mut latest = 0;
+    for tick in 0..TICKS {
+        if rt::wait() != notify::TIMER {
+            return false;
+        }
+        let due = start + tick * PERIOD;
+        let time = now();
+        if time < due {
+            println!("tick {tick} came {} ns early", due - time);
+            return false;
+        }
+        latest = latest.max(time - due);
+        println!("tick {tick} at {} ms", time / 1_000_000);
+    }
+    println!("the latest tick was {} us late", latest / 1000);
+    rt::timer(0, 0).is_ok()
+}
+
+/// Reads or writes a register of the clock chip.
+fn cmos(register: u8, value: Option<u8>) -> Option<u8> {
+    rt::port_write(0x70, 1, register.into()).ok()?;
+    match value {
+        Some(value) => rt::port_write(0x71, 1, value.into()).ok().map(|()| value),
+        None => rt::port_read(0x71).ok(),
+    }
+}
+
+/// Eight periodic interrupts, 1/64 s apart, each acknowledged at the chip and then at the kernel.
+fn interrupts() -> bool {
+    const PERIODIC: u8 = 0x40;
+    let run = || -> Option<()> {
+        let (a, b) = (cmos(0x0a, None)?, cmos(0x0b, None)?);
+        cmos(0x0a, Some(a & 0xf0 | 0x0a))?;
+        cmos(0x0b, Some(b | PERIODIC))?;
+        cmos(0x0c, None)?;
+        rt::irq_bind(LINE).ok()?;
+        for _ in 0..8 {
+            let bits = rt::wait();
+            let flags = cmos(0x0c, None)?;
+            rt::irq_done(LINE).ok()?;
+            (bits == 1 << (u64::from(notify::IRQ) + LINE) && flags & PERIODIC != 0).then_some(())?;
+        }
+        cmos(0x0b, Some(b)).map(drop)
+    };
+    let good = run().is_some();
+    println!("interrupts of line {LINE}: {}", if good { "8 of 8" } else { "not as they should be" });
+    good
+}

@@ -1,0 +1,300 @@
+//! `cargo xtask hakoniwa`: builds the microkernel, its boot archive and a GRUB disc, and runs or tests them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::{Outcome, tools};
+
+/// What to do with the microkernel.
+#[derive(Subcommand)]
+pub enum Action {
+    /// Build the kernel, the servers, the boot archive and the GRUB disc
+    Build,
+    /// Build, then run on an emulator with the serial log on standard output
+    Run {
+        /// The emulator
+        #[arg(long = "in", value_enum, default_value = "qemu")]
+        place: Place,
+    },
+    /// Host tests of everything pure, the image's checks, then boots in QEMU and Bochs with their verdicts
+    Test,
+}
+
+/// Where the kernel runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Place {
+    /// Multiboot, no VT-x
+    Qemu,
+    /// The same image by its PVH note
+    QemuPvh,
+    /// GRUB from a disc, with VT-x
+    Bochs,
+}
+
+/// Programs and the files of the archive, in order.
+const SERVERS: [&str; 5] = ["init", "vm", "clock", "hello", "hostile"];
+/// The line that ends a run.
+const VERDICT: &str = "hakoniwa: verdict: ";
+/// How long a run may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+const XORRISO: tools::Need = tools::Need { what: "xorriso", package: "xorriso" };
+
+/// Runs an action.
+pub fn run(action: &Action) -> Outcome {
+    match action {
+        Action::Build => build().map(|image| println!("{}", image.disc.display())),
+        Action::Run { place } => {
+            let image = build()?;
+            boot(&image, *place, true).map(drop)
+        }
+        Action::Test => test(),
+    }
+}
+
+/// What `build` makes.
+struct Image {
+    dir: PathBuf,
+    kernel: PathBuf,
+    pvh: PathBuf,
+    archive: PathBuf,
+    disc: PathBuf,
+}
+
+fn source() -> PathBuf {
+    tools::root().join("hakoniwa")
+}
+
+fn cargo(args: &[&str]) -> Outcome {
+    eprintln!("xtask: cargo {} (in hakoniwa)", args.join(" "));
+    let mut command = Command::new("cargo");
+    // The workspace's own configuration counts, and no flags of the outer build.
+    command.args(args).current_dir(source()).env("CARGO_TARGET_DIR", output()).env_remove("RUSTFLAGS");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("cargo {} ended with {status}", args.join(" "))),
+        Err(why) => Err(format!("cargo did not start: {why}")),
+    }
+}
+
+/// Apart from the root's target directory, so that the two builds never wait for each other.
+fn output() -> PathBuf {
+    tools::target().join("hakoniwa")
+}
+
+fn io<T>(what: &Path, result: std::io::Result<T>) -> Result<T, String> {
+    result.map_err(|why| format!("{}: {why}", what.display()))
+}
+
+fn build() -> Result<Image, String> {
+    tools::ensure(&[tools::GRUB, tools::GRUB_TOOLS, XORRISO, tools::MTOOLS])?;
+    cargo(&["build", "--release", "--quiet"])?;
+    let built = output().join("x86_64-unknown-linux-gnu/release");
+    let dir = output().join("image");
+    let boot = dir.join("disc/boot/grub");
+    io(&boot, fs::create_dir_all(&boot))?;
+    let image = Image {
+        kernel: dir.join("disc/boot/hakoniwa"),
+        pvh: dir.join("hakoniwa-pvh"),
+        archive: dir.join("disc/boot/archive"),
+        disc: dir.join("hakoniwa.iso"),
+        dir,
+    };
+    let mut files = Vec::new();
+    for server in SERVERS {
+        let stripped = image.dir.join(server);
+        strip(&built.join(server), &stripped)?;
+        files.push((server.to_string(), io(&stripped, fs::read(&stripped))?));
+    }
+    files.push(("motd".to_string(), b"a garden in a box\n".to_vec()));
+    io(&image.archive, fs::write(&image.archive, archive(&files)))?;
+    strip(&built.join("hakoniwa"), &image.kernel)?;
+    red_zone(&built.join("hakoniwa"))?;
+    // The same image without its Multiboot magic: what is left is the PVH note.
+    let mut bytes = io(&image.kernel, fs::read(&image.kernel))?;
+    let magic = bytes.windows(4).position(|w| w == 0x1bad_b002u32.to_le_bytes());
+    let magic = magic.ok_or("the kernel has no Multiboot header")?;
+    bytes[magic..magic + 4].fill(0);
+    io(&image.pvh, fs::write(&image.pvh, bytes))?;
+    let menu = "set timeout=0\nmenuentry hakoniwa {\n multiboot /boot/hakoniwa\n module /boot/archive\n}\n";
+    io(&boot, fs::write(boot.join("grub.cfg"), menu))?;
+    let mut rescue = Command::new("grub-mkrescue");
+    rescue.args(["-d", "/usr/lib/grub/i386-pc", "--install-modules=multiboot iso9660 biosdisk", "-o"]);
+    rescue.arg(&image.disc).arg(image.dir.join("disc")).stderr(Stdio::null()).stdout(Stdio::null());
+    tools::run(&mut rescue)?;
+    Ok(image)
+}
+
+fn strip(from: &Path, to: &Path) -> Outcome {
+    tools::run(Command::new("strip").arg("-o").arg(to).arg(from))
+}
+
+/// The archive's format is in hakoniwa/abi/src/archive.rs: each file begins on a page.
+fn archive(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    const PAGE: usize = 4096;
+    let mut bytes = b"hakoniwa".to_vec();
+    bytes.extend((files.len() as u64).to_le_bytes());
+    let mut offset = (16 + files.len() * 48).next_multiple_of(PAGE);
+    for (name, contents) in files {
+        let mut padded = [0; 32];
+        padded[..name.len().min(31)].copy_from_slice(&name.as_bytes()[..name.len().min(31)]);
+        bytes.extend(padded);
+        bytes.extend((offset as u64).to_le_bytes());
+        bytes.extend((contents.len() as u64).to_le_bytes());
+        offset = (offset + contents.len()).next_multiple_of(PAGE);
+    }
+    for (_, contents) in files {
+        bytes.resize(bytes.len().next_multiple_of(PAGE), 0);
+        bytes.extend(contents);
+    }
+    bytes.resize(bytes.len().next_multiple_of(PAGE), 0);
+    bytes
+}
+
+/// Interrupts must not hit code that keeps data below its stack pointer. Our own code is compiled without red zones;
+/// what the prebuilt library brings along must run on an interrupt stack: so every gate needs one, and no code of ours
+/// may store below RSP. Lists stores below RSP in leaf code and refuses those in our own crates.
+fn red_zone(kernel: &Path) -> Outcome {
+    let listing =
+        Command::new("objdump").args(["-d", "-M", "intel", "--no-show-raw-insn", "-C"]).arg(kernel).output();
+    let listing = io(kernel, listing)?;
+    let text = String::from_utf8_lossy(&listing.stdout);
+    let mut function = "";
+    let mut guilty = Vec::new();
+    for line in text.lines() {
+        if let Some((_, name)) = line.split_once('<').filter(|_| line.ends_with(">:")) {
+            function = name.trim_end_matches(">:");
+        }
+        let below = line.contains("[rsp-0x") && !line.contains("lea ");
+        let ours = function.contains("hakoniwa") && !function.contains("core::");
+        if below && ours && guilty.last() != Some(&function) {
+            guilty.push(function);
+        }
+    }
+    if guilty.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("these functions use a red zone: {}", guilty.join(", ")))
+    }
+}
+
+fn test() -> Outcome {
+    let start = Instant::now();
+    // The other members are bare metal through and through.
+    cargo(&["test", "--quiet", "-p", "hakoniwa-abi", "-p", "hakoniwa-kernel", "--lib"])?;
+    let image = build()?;
+    for place in [Place::Qemu, Place::QemuPvh, Place::Bochs] {
+        let log = boot(&image, place, false)?;
+        judge(place, &log)?;
+    }
+    eprintln!("xtask: hakoniwa's tests took {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// The verdict and what each place must have shown on the way.
+fn judge(place: Place, log: &str) -> Outcome {
+    let verdict = log.lines().find_map(|l| l.split_once(VERDICT)).map(|(_, v)| v.trim());
+    let needed: &[&str] = match place {
+        Place::Qemu | Place::QemuPvh => {
+            &["[clock] verdict: ok", "[hostile] verdict: ok", "[hello] Hello, World!"]
+        }
+        Place::Bochs => &["[clock] verdict: ok", "[hostile] verdict: ok"],
+    };
+    let missing = needed.iter().find(|n| !log.contains(**n));
+    match (verdict, missing) {
+        (Some("ok"), None) => {
+            eprintln!("xtask: {place:?}: ok");
+            Ok(())
+        }
+        _ => {
+            eprintln!("{log}");
+            Err(match (verdict, missing) {
+                (Some("ok"), Some(line)) => format!("{place:?}: its log lacks: {line}"),
+                (Some(other), _) => format!("{place:?}: verdict {other}"),
+                (None, _) => format!("{place:?}: no verdict within {} s", PATIENCE.as_secs()),
+            })
+        }
+    }
+}
+
+/// Boots and returns the serial log; `show` copies it to standard output as it grows.
+fn boot(image: &Image, place: Place, show: bool) -> Result<String, String> {
+    let serial = image.dir.join(format!("{place:?}.log"));
+    io(&serial, fs::write(&serial, ""))?;
+    let mut command = match place {
+        Place::Qemu => qemu(&image.kernel, image, &serial)?,
+        Place::QemuPvh => qemu(&image.pvh, image, &serial)?,
+        Place::Bochs => bochs(image, &serial)?,
+    };
+    command.current_dir(&image.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|why| format!("{command:?} did not start: {why}"))?;
+    let log = watch(&mut child, &serial, show);
+    // It may be gone already.
+    let _ = child.kill();
+    let _ = child.wait();
+    log
+}
+
+/// Follows the log until its verdict, the emulator's end, or the end of patience.
+fn watch(child: &mut Child, serial: &Path, show: bool) -> Result<String, String> {
+    let start = Instant::now();
+    let mut shown = 0;
+    loop {
+        let ended = !matches!(child.try_wait(), Ok(None)) || start.elapsed() > PATIENCE;
+        let log = String::from_utf8_lossy(&io(serial, fs::read(serial))?).into_owned();
+        if show {
+            print!("{}", log.get(shown..).unwrap_or_default());
+            shown = log.len();
+        }
+        let verdict = log.lines().any(|l| l.contains(VERDICT)) && log.ends_with('\n');
+        if ended || verdict {
+            return Ok(log);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn qemu(kernel: &Path, image: &Image, serial: &Path) -> Result<Command, String> {
+    tools::ensure(&[tools::QEMU])?;
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args([
+        "-accel",
+        "tcg",
+        "-cpu",
+        "max",
+        "-m",
+        "128",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-monitor",
+        "none",
+    ]);
+    command.arg("-serial").arg(format!("file:{}", serial.display()));
+    command.arg("-kernel").arg(kernel).arg("-initrd").arg(&image.archive);
+    Ok(command)
+}
+
+fn bochs(image: &Image, serial: &Path) -> Result<Command, String> {
+    tools::ensure(&[tools::BOCHS, tools::BOCHS_TERM, tools::BOCHS_BIOS, tools::BOCHS_VGA])?;
+    let settings = format!(
+        "megs: 128\nromimage: file={}\nvgaromimage: file={}\nboot: cdrom\nata0: enabled=1\n\
+         ata0-master: type=cdrom, path={}, status=inserted\ncom1: enabled=1, mode=file, dev={}\n\
+         display_library: term\nclock: sync=none\nlog: bochs.log\n\
+         cpu: model=corei7_haswell_4770, ips=50000000, reset_on_triple_fault=0\n",
+        tools::BOCHS_BIOS.what,
+        tools::BOCHS_VGA.what,
+        image.disc.display(),
+        serial.display()
+    );
+    let (file, script) = (image.dir.join("bochsrc"), image.dir.join("bochs.rc"));
+    io(&file, fs::write(&file, settings))?;
+    io(&script, fs::write(&script, "c\n"))?;
+    let mut command = Command::new("bochs-bin");
+    command.arg("-q").arg("-f").arg(file).arg("-rc").arg(script).env("TERM", "vt100");
+    Ok(command)
+}
