@@ -8,7 +8,7 @@
 //! Invariants every handler keeps:
 //! * It returns `Err` only if it has changed nothing architectural (but for what the SDM lets a faulting instruction
 //!   change, such as the progress of REP).
-//! * It sets `cpu.rip` only if the decoder ends a block after it.
+//! * It sets `cpu.rip` only if the decoder ends a block after it, or if it then returns [`cx::Trap::Jump`].
 //! * What the run loop must look at before the next instruction is reported through [`Cpu::attend`].
 #![no_std]
 #![forbid(unsafe_code)]

@@ -138,6 +138,9 @@ impl Cx<'_> {
                         self.write_phys(at, T::from_u64(marked));
                     }
                 }
+                if large {
+                    self.cpu.tlb.note_large(lin, level.shift);
+                }
                 let offset = (1 << level.shift) - 1;
                 let base = match (large, wide) {
                     // PSE-36: bits 20:13 are address bits 39:32 (table 4-4).

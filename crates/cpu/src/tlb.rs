@@ -126,11 +126,14 @@ pub(crate) struct Tlbs {
     pub write: Table,
     /// Instruction fetches.
     pub exec: Table,
+    /// One bit for some of the 2 MiB regions, those alike sharing it, that have been entered out of a larger page: INVLPG
+    /// has to drop all of that.
+    large: [u64; 8],
 }
 
 impl Tlbs {
     pub fn new() -> Tlbs {
-        Tlbs { read: Table::new(), write: Table::new(), exec: Table::new() }
+        Tlbs { read: Table::new(), write: Table::new(), exec: Table::new(), large: [0; 8] }
     }
 
     /// Says what instructions are: [`USER`], [`SLOW`].
@@ -144,9 +147,22 @@ impl Tlbs {
         self.read.flush();
         self.write.flush();
         self.exec.flush();
+        self.large = [0; 8];
+    }
+
+    /// The address belongs to a page of 2^`shift` bytes.
+    pub fn note_large(&mut self, lin: u64, shift: u32) {
+        match shift {
+            21 => self.large[(lin >> 27 & 7) as usize] |= 1 << (lin >> 21 & 63),
+            22 => self.large[(lin >> 27 & 7) as usize] |= 3 << (lin >> 21 & 62),
+            _ => self.large = [!0; 8],
+        }
     }
 
     pub fn drop_page(&mut self, lin: u64) {
+        if self.large[(lin >> 27 & 7) as usize] >> (lin >> 21 & 63) & 1 != 0 {
+            return self.flush();
+        }
         self.read.drop_page(lin);
         self.write.drop_page(lin);
         self.exec.drop_page(lin);

@@ -490,3 +490,23 @@ fn handlers_that_cannot_be_fetched_do_not_hang_the_host() {
     let stop = g.cpu.run(&mut g.bus, 1000);
     assert_eq!(stop.kind, StopKind::Deadline);
 }
+
+#[test]
+fn invlpg_drops_the_whole_of_a_large_page() {
+    let tables = |m: &GuestMemory| {
+        let s = long_mode(m);
+        // 0 to 2 MiB as it is; 2 to 4 MiB shows the same.
+        m.store(Gpa(0x2000), 0x3003u64).unwrap();
+        m.store(Gpa(0x3000), 0x83u64).unwrap();
+        m.store(Gpa(0x3008), 0x83u64).unwrap();
+        s
+    };
+    // mov eax, [209000h]; and byte [3008h], ~1; invlpg [20a000h]; mov eax, [209000h]
+    let code = [
+        0x8b, 4, 0x25, 0, 0x90, 0x20, 0, 0x80, 0x24, 0x25, 8, 0x30, 0, 0, 0xfe, 0x0f, 0x01, 0x3c, 0x25, 0,
+        0xa0, 0x20, 0, 0x8b, 4, 0x25, 0, 0x90, 0x20, 0,
+    ];
+    let mut g = Guest::new(tables, CODE, &code);
+    assert_eq!(g.first_fault(), (Vector::PF, Some(0), Some(Why::PageNotPresent)));
+    assert_eq!(g.cpu.faults().iter().next().unwrap().rip, CODE + 23);
+}
