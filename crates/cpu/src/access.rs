@@ -96,6 +96,17 @@ impl Cx<'_> {
         self.cpu.tlb.write.find(s.base.wrapping_add(off), n)
     }
 
+    /// The slab offset of a write to a page that holds cached code, but not where it does: data, or a stack, in the
+    /// same page as the program.
+    fn beside_code(&self, seg: u8, off: u64, n: u64) -> Option<u64> {
+        let s = &self.cpu.fast[usize::from(seg & 7)];
+        if off.wrapping_add(n) > s.writable {
+            return None;
+        }
+        let at = self.cpu.tlb.write.find_code(s.base.wrapping_add(off), n)?;
+        (!self.cpu.blocks.touches(at, n)).then_some(at)
+    }
+
     #[cold]
     #[inline(never)]
     pub fn rd_slow<T: Word>(&mut self, seg: u8, off: u64) -> Result<T, Trap> {
@@ -106,6 +117,10 @@ impl Cx<'_> {
     #[cold]
     #[inline(never)]
     pub fn wr_slow<T: Word>(&mut self, seg: u8, off: u64, value: T) -> Step {
+        if let Some(at) = self.beside_code(seg, off, size_of::<T>() as u64) {
+            self.slab.store(at, value);
+            return Ok(());
+        }
         let span = self.probe(seg, off, size_of::<T>() as u64, Access::Write)?;
         self.store_span(&span, value);
         Ok(())
@@ -115,7 +130,8 @@ impl Cx<'_> {
     /// when another CPU changes a locked operand in between; its flags are those of the last run.
     #[inline(always)]
     pub fn rmw<T: Word>(&mut self, seg: u8, off: u64, lock: bool, f: impl Fn(&Cpu, T) -> (T, Flags)) -> Step {
-        match self.write_hit(seg, off, size_of::<T>() as u64) {
+        let n = size_of::<T>() as u64;
+        match self.write_hit(seg, off, n).or_else(|| self.beside_code(seg, off, n)) {
             Some(at) => self.rmw_at(at, lock, f),
             None => self.rmw_slow(seg, off, &f)?,
         }

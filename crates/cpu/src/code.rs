@@ -236,6 +236,16 @@ impl Blocks {
         (id, fresh)
     }
 
+    /// Whether a write of `n` bytes at slab offset `off`, all in one page, touches a granule that holds cached bytes, or
+    /// a page that is about to be forgotten.
+    #[inline]
+    pub fn touches(&self, off: u64, n: u64) -> bool {
+        let slot = self.page_index.get((off >> PAGE_SHIFT) as usize).copied().unwrap_or(NONE);
+        let Some(page) = self.pages.get(slot.wrapping_sub(1) as usize) else { return true };
+        let from = off & PAGE_MASK;
+        page.head == NONE || page.granules & granules(from, from + n) != 0
+    }
+
     /// Drops the blocks that overlap `n` bytes at slab offset `off`, all in one page. Returns whether the running block
     /// was among them.
     pub fn written(&mut self, slab: &Slab, off: u64, n: u64) -> bool {

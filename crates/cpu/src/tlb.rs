@@ -54,6 +54,14 @@ impl Table {
         (e.tag == page | self.current).then_some(lin.wrapping_add(e.addend))
     }
 
+    /// [`Table::find`] among the pages that hold cached code.
+    #[inline(always)]
+    pub fn find_code(&self, lin: u64, n: u64) -> Option<u64> {
+        let e = self.entry(lin);
+        let page = lin.wrapping_add(n - 1) & !0xfff;
+        (e.tag == page | self.current | CODE).then_some(lin.wrapping_add(e.addend))
+    }
+
     /// The same for an access with the given privilege, whatever instructions may do now.
     #[inline(always)]
     pub fn find_as(&self, lin: u64, n: u64, user: bool) -> Option<u64> {
