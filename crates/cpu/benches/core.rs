@@ -206,9 +206,9 @@ fn machine(code: &[u8], rounds: u64) -> (Cpu, Flat) {
     w(0x1000, 0x2003);
     w(0x2000, 0x3003);
     for i in 0..RAM >> 21 {
-        w(0x3000 + i * 8, (0x10_0000 - 0x20_000 + (i << 12)) | 3);
+        w(0x3000 + i * 8, (0xe_0000 + (i << 12)) | 3);
         for j in 0..512 {
-            w(0xe_0000 + (i << 12) + j * 8, (i << 21) + (j << 12) | 3);
+            w(0xe_0000 + (i << 12) + j * 8, ((i << 21) + (j << 12)) | 3);
         }
     }
     // IDT at 5000h: all vectors lead to IRETQ, 14 to a handler that skips the faulting 3-byte MOV.

@@ -183,15 +183,8 @@ impl Pair {
             )
         };
         assert_eq!(after.rip, end, "rip: {}; {:?}", context(), self.cpu.faults().last());
-        for r in 0..GPRS {
-            assert_eq!(
-                after.gpr[r],
-                regs[r],
-                "register {r}: ours {:x}, host {:x}; {}",
-                after.gpr[r],
-                regs[r],
-                context()
-            );
+        for (r, (ours, host)) in after.gpr.iter().zip(&regs).enumerate() {
+            assert_eq!(ours, host, "register {r}: ours {ours:x}, host {host:x}; {}", context());
         }
         let differ = (after.rflags.bits() ^ flags) & ALL & !undefined;
         assert_eq!(differ, 0, "flags ours {:x}, host {:x}; {}", after.rflags.bits(), flags, context());

@@ -204,8 +204,8 @@ impl Pc {
         pc.state.cr4 |= Cr4::PAE.bits();
         pc.state.efer = (Efer::LME | Efer::LMA | Efer::SCE).bits();
         pc.state.cr3 = TABLES;
-        pc.poke64(TABLES, TABLES + 0x1000 | 7);
-        pc.poke64(TABLES + 0x1000, TABLES + 0x2000 | 7);
+        pc.poke64(TABLES, (TABLES + 0x1000) | 7);
+        pc.poke64(TABLES + 0x1000, (TABLES + 0x2000) | 7);
         pc.poke64(TABLES + 0x2000, 0x87);
         let (cs, ss) = if cpl == 0 { (sel::LONG0, sel::DATA0) } else { (sel::LONG3, sel::DATA3) };
         pc.load_all(cs, ss);
