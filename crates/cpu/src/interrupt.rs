@@ -130,7 +130,7 @@ fn int_in_v86(cx: &mut Cx<'_>, vector: u8) -> Step {
     cx.cpu.sys.step = false;
     cx.enter_real(&event, entry, image)?;
     let masked = if iopl3 { RFlags::IF } else { RFlags::VIF };
-    cx.cpu.set_rflags(cx.cpu.rflags() & !(masked | RFlags::TF | RFlags::RF | RFlags::NT).bits());
+    cx.cpu.set_rflags(cx.cpu.rflags() & !(masked | RFlags::TF | RFlags::RF).bits());
     Ok(())
 }
 
@@ -236,6 +236,7 @@ pub(crate) fn boundary(cx: &mut Cx<'_>) -> bool {
         took |= shadow != Shadow::MovSs && traps(cx);
         took |= shadow != Shadow::MovSs && nmi(cx);
         took |= shadow == Shadow::None && external(cx);
+        took |= virtual_interrupt(cx);
     }
     debug::update_careful(cx.cpu);
     took
@@ -285,6 +286,22 @@ fn external(cx: &mut Cx<'_>) -> bool {
         cx.cpu.lines.intr = false;
         cx.cpu.attend(Attn::LINES);
         interrupt(cx, vector, Source::External);
+    }
+    due
+}
+
+/// #GP before an instruction at level 3 while a virtual interrupt is pending and enabled (SDM Vol. 3B 20.3.2, 20.4).
+fn virtual_interrupt(cx: &mut Cx<'_>) -> bool {
+    let cpu = &*cx.cpu;
+    let extension = if cpu.v86() { Cr4::VME } else { Cr4::PVI };
+    let due =
+        alive(cx) && cpu.cpl == 3 && cpu.flag(RFlags::VIF) && cpu.flag(RFlags::VIP) && cpu.cr4_has(extension);
+    if due {
+        raise(
+            cx,
+            Fault { vector: Vector::GP, error: Some(0), why: Some(Why::VirtualInterruptPending) },
+            None,
+        );
     }
     due
 }

@@ -45,8 +45,8 @@ pub(crate) fn iret(cx: &mut Cx<'_>, op: &Op) -> Step {
     } else {
         in_protected_mode(cx, op.osize)
     };
-    if result.is_ok() {
-        // RF is what was popped; it holds for the next instruction.
+    if result.is_ok() && op.osize != 1 {
+        // RF is what was popped; it holds for the next instruction. A 16-bit image has no RF.
         cx.cpu.sys.rf = false;
     }
     result

@@ -122,6 +122,17 @@ fn iret_sets_rf_for_the_next_instruction() {
 }
 
 #[test]
+fn a_16_bit_iret_ends_rf() {
+    let mut pc = pc();
+    pc.set_flags(RFlags::RF);
+    pc.poke16(STACK, 0x8010);
+    pc.poke16(STACK + 2, sel::CODE0);
+    pc.poke16(STACK + 4, 2);
+    pc.code(&[0x66, 0xcf]).ok();
+    assert!(!pc.flag(RFlags::RF));
+}
+
+#[test]
 fn data_breakpoints_trap_after_the_access() {
     // mov [DATA+1], al; mov al, [DATA+1]
     let write = [0xa2, 1, 0xa0, 0, 0];

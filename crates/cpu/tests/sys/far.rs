@@ -82,6 +82,16 @@ fn jump_and_call_checks() {
 }
 
 #[test]
+fn a_descriptor_is_not_marked_accessed_by_a_fault() {
+    let mut pc = Pc::protected(0);
+    let d = Descriptor::new(0, 0x8fff, attr(0x409a));
+    pc.describe(sel::FREE, d);
+    pc.code(&jmp(sel::FREE, 0x9000)).gp(0, Why::TargetBeyondLimit);
+    pc.code(&call(sel::FREE, 0x9000)).gp(0, Why::TargetBeyondLimit);
+    assert_eq!(pc.descriptor(sel::FREE), d);
+}
+
+#[test]
 fn a_conforming_segment_with_higher_dpl_is_refused() {
     let mut pc = Pc::protected(0);
     pc.describe(sel::FREE, flat(0xc0ff));

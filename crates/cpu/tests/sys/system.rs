@@ -234,6 +234,20 @@ fn lar_and_lsl_know_fewer_system_types_in_long_mode() {
 }
 
 #[test]
+fn the_upper_half_of_a_system_descriptor_must_have_type_zero() {
+    for (opcode, ty) in [(2, 2), (2, 9), (2, 0xc), (3, 2), (3, 9)] {
+        for (upper, want) in [(0, true), (0x0000_0100_0000_0000, false), (0xffff_e0ff_ffff_ffff, true)] {
+            let mut pc = Pc::long(0);
+            pc.describe(sel::FREE, Descriptor::new(0, 0x123, attr(0x80 | ty)));
+            pc.describe(sel::FREE + 8, Descriptor(upper));
+            pc.set_reg(Gpr::Rcx, u64::from(sel::FREE));
+            pc.code(&[0x0f, opcode, 0xc1]).ok();
+            assert_eq!(pc.flag(RFlags::ZF), want, "{ty:#x} {upper:#x}");
+        }
+    }
+}
+
+#[test]
 fn lsl_tells_the_limit_in_bytes() {
     let mut pc = Pc::protected(0);
     pc.set_reg(Gpr::Rcx, u64::from(sel::CODE0));

@@ -70,6 +70,20 @@ fn a_call_nests_and_iret_returns() {
 }
 
 #[test]
+fn a_task_may_return_to_itself() {
+    let mut pc = Pc::protected(0);
+    pc.set_flags(RFlags::NT);
+    pc.poke16(TSS, sel::TSS);
+    for (i, s) in (0..).zip([sel::DATA0, sel::CODE0, sel::DATA0, sel::DATA0, 0, 0]) {
+        pc.poke32(TSS + ES + i * 4, u32::from(s));
+    }
+    pc.set_reg(Gpr::Rbx, 0x77);
+    pc.code(&[0xcf]).ok();
+    assert_eq!((pc.state.rip, pc.reg(Gpr::Rbx), pc.flag(RFlags::NT)), (0x8001, 0x77, false));
+    assert!(!busy(&pc, sel::TSS));
+}
+
+#[test]
 fn an_exception_through_a_task_gate_pushes_its_error_code_there() {
     let mut pc = two_tasks();
     let gate = Gate { selector: Selector(sel::TSS2), offset: 0, params: 0 };

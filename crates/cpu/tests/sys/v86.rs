@@ -158,6 +158,16 @@ fn vme_gives_cli_and_sti_a_flag_of_their_own() {
 }
 
 #[test]
+fn a_virtual_interrupt_that_is_pending_and_enabled_is_a_fault_before_the_next_instruction() {
+    let mut pc = vme(0);
+    pc.set_flags(RFlags::VIF | RFlags::VIP);
+    pc.code(&[0x90]).gp(0, Why::VirtualInterruptPending);
+    let mut pc = Pc::v86(0);
+    pc.set_flags(RFlags::VIF | RFlags::VIP);
+    pc.code(&[0x90]).ok();
+}
+
+#[test]
 fn vme_lets_a_16_bit_iret_load_vif() {
     let mut pc = vme(0);
     pc.set_reg(Gpr::Rsp, STACK);
