@@ -150,7 +150,6 @@ pub(crate) fn before(cx: &mut Cx<'_>) -> Result<Option<DebugHit>, Trap> {
         }
     }
     cpu.sys.step = cpu.flag(RFlags::TF);
-    cpu.sys.step_rip = cpu.rip;
     Ok(None)
 }
 
@@ -161,8 +160,7 @@ pub(crate) fn after(cx: &mut Cx<'_>) -> Result<Option<DebugHit>, Trap> {
     if core::mem::take(&mut cpu.sys.step) {
         cpu.sys.pending_db |= BS;
     }
-    // An instruction that is still there is a repeated one between two iterations.
-    if core::mem::take(&mut cpu.sys.rf) && cpu.rip != cpu.sys.step_rip {
+    if core::mem::take(&mut cpu.sys.rf) && !cpu.sys.repeating {
         cpu.set_rflags(cpu.rflags() & !RFlags::RF.bits());
     }
     cpu.attend(Attn::EVENT);

@@ -63,6 +63,7 @@ impl Cx<'_> {
     pub fn deliver_event(&mut self, event: &Event) -> Result<Step, Trap> {
         // Entering a handler discards the single step of the instruction before it (SDM Vol. 3B 17.3.1.4).
         self.cpu.sys.step = false;
+        self.cpu.sys.repeating = false;
         if self.cpu.long() {
             return self.deliver_long(event).map(Ok);
         }

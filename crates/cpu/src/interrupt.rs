@@ -175,7 +175,7 @@ pub(crate) fn raise(cx: &mut Cx<'_>, first: Fault, mut during: Option<Vector>) {
 fn exception(cx: &Cx<'_>, fault: &Fault) -> Event {
     let mut flags = cx.cpu.rflags();
     // The image has RF set for faults, so that the instruction's breakpoint does not hit again (SDM Vol. 3B 17.3.1.1).
-    if is_fault(fault) {
+    if is_fault(fault) || cx.cpu.sys.repeating {
         flags |= RFlags::RF.bits();
     }
     let error = if cx.cpu.cr0_has(Cr0::PE) { fault.error } else { None };
@@ -214,7 +214,8 @@ fn taken(cx: &mut Cx<'_>) {
 
 /// Delivers an interrupt or NMI; a fault on the way is raised.
 fn interrupt(cx: &mut Cx<'_>, vector: u8, source: Source) {
-    let event = Event { vector, source, error: None, rip: cx.cpu.rip, flags: cx.cpu.rflags() };
+    let rf = if cx.cpu.sys.repeating { RFlags::RF.bits() } else { 0 };
+    let event = Event { vector, source, error: None, rip: cx.cpu.rip, flags: cx.cpu.rflags() | rf };
     let result = cx.deliver_event(&event).and_then(|switched| switched);
     match (result, cx.cpu.fault.take()) {
         // While an interrupt is delivered a first exception is not combined: interrupts are benign.

@@ -52,8 +52,8 @@ pub(crate) struct SysRegs {
     pub step: bool,
     /// The instruction that runs started with RF set and is to clear it.
     pub rf: bool,
-    /// RIP at its start.
-    pub step_rip: u64,
+    /// A repeated string instruction has been left between two iterations.
+    pub repeating: bool,
     /// PDPTEs have to be read again from memory: the state was replaced.
     pub pdptes_stale: bool,
 

@@ -56,6 +56,7 @@ impl Cx<'_> {
             return Ok(());
         }
         let mut made = 0u64;
+        self.cpu.sys.repeating = false;
         loop {
             let left = self.index_reg(op, RCX);
             if left == 0 {
@@ -74,6 +75,7 @@ impl Cx<'_> {
             }
             if self.cpu.careful || !self.cpu.attn.is_empty() || self.count() >= self.cpu.until {
                 self.cpu.rip = self.rip();
+                self.cpu.sys.repeating = true;
                 break;
             }
         }

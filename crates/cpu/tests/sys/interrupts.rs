@@ -367,6 +367,33 @@ fn interrupts_go_before_nothing_and_nmi_goes_before_interrupts() {
 }
 
 #[test]
+fn an_interrupt_between_two_iterations_pushes_rf() {
+    let mut pc = Pc::protected(0);
+    pc.gate(0x20, InterruptGate32, 0, sel::CODE0, HANDLER);
+    pc.poke(HANDLER, &[0x90]);
+    pc.set_flags(RFlags::IF);
+    pc.set_reg(Gpr::Rcx, 10);
+    pc.set_reg(Gpr::Rdi, 0xa000);
+    // rep stosb
+    pc.code(&[0xf3, 0xaa]).run(4);
+    pc.board.lines.intr = true;
+    pc.go_on(1);
+    assert_eq!(frame32(&pc, 3), [0x8000, u32::from(sel::CODE0), 0x1_0202]);
+    assert_eq!(pc.reg(Gpr::Rcx), 6);
+    // Not after the last one.
+    let mut pc = Pc::protected(0);
+    pc.gate(0x20, InterruptGate32, 0, sel::CODE0, HANDLER);
+    pc.poke(HANDLER, &[0x90]);
+    pc.set_flags(RFlags::IF);
+    pc.set_reg(Gpr::Rcx, 4);
+    pc.set_reg(Gpr::Rdi, 0xa000);
+    pc.code(&[0xf3, 0xaa]).run(4);
+    pc.board.lines.intr = true;
+    pc.go_on(1);
+    assert_eq!(frame32(&pc, 3), [0x8002, u32::from(sel::CODE0), 0x202]);
+}
+
+#[test]
 fn exceptions_without_end_do_not_hold_the_host() {
     // The handler of #UD is itself #UD, on one page, on a stack that never moves: IST would do it, a task gate too.
     let mut pc = Pc::long(0);
