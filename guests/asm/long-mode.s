@@ -181,22 +181,6 @@ main:
     try 1f
     mov eax, [WINDOW + 0x1000]
 1:  raised "a reserved bit in an entry is #PF(reserved)", 0x000e0009
-    # An access across two pages, the second one absent, changes nothing.
-    mov dword ptr [PT], FRAME + 3
-    mov dword ptr [PT + 4], 0
-    mov qword ptr [PT + 8], 0
-    invlpg [WINDOW]
-    invlpg [WINDOW + 0x1000]
-    mov dword ptr [WINDOW + 0xffc], 0x77777777
-    mov rax, -1
-    try 1f
-    mov [WINDOW + 0xffc], rax
-1:  raised "a write across into an absent page is #PF(write)", 0x000e0002
-    mov rax, [fault_cr2]
-    check "CR2 is the absent page", "WINDOW + 0x1000"
-    mov eax, [WINDOW + 0xffc]
-    check "and nothing was written", 0x77777777
-
     # Compatibility mode: 32-bit code under the same tables.
     push CODE32
     mov eax, offset 1f

@@ -148,11 +148,14 @@ bcd:
 
 on_rtc:
     push eax
-    inc dword ptr [interrupts]
     cmos 0x0c
+    test al, 0x80               # left over from before: its cause has been read already
+    jz 1f
+    inc dword ptr [interrupts]
     mov [cause], al
     cmos 0x0c
     mov [cause2], al
+1:
     mov al, 0x20
     out 0xa0, al
     out 0x20, al

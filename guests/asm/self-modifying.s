@@ -6,10 +6,8 @@
 
 .include "boot.inc"
 .include "protected.inc"
-.include "paging32.inc"
 
 .equ ARENA, 0x30000                     # where code is written to
-.equ ALIAS, 0x430000                    # the same frames at another address
 
 .text
 bits16
@@ -165,39 +163,6 @@ main:
     mov eax, [edx + 4]
     check "data beside code", 1
 
-    # By another address: two pages, one frame.
-    enable_paging
-    mov dword ptr [PAGE_DIRECTORY + 4], PAGE_TABLE + 7
-    mov byte ptr [ARENA], 0xb8
-    mov dword ptr [ARENA + 1], 5
-    mov byte ptr [ARENA + 5], 0xc3
-    mov edx, ARENA
-    call edx
-    check "with paging on", 5
-    mov dword ptr [ALIAS + 1], 6
-    call edx
-    check "changed through another address", 6
-    mov edx, ALIAS
-    call edx
-    check "executed through another address", 6
-    mov dword ptr [ARENA + 1], 7
-    call edx
-    check "and changed through the first", 7
-
-    # The same address, another frame.
-    mov dword ptr [ARENA + 0x1000], 0x0008b8
-    mov dword ptr [ARENA + 0x1004], 0x00c300
-    mov dword ptr [ARENA + 0x0000], 0x0007b8
-    mov dword ptr [ARENA + 0x0004], 0x00c300
-    mov edx, ALIAS
-    call edx
-    check "first frame", 7
-    mov dword ptr [PAGE_DIRECTORY + 4], PAGE_TABLE2 + 7
-    mov dword ptr [PAGE_TABLE2 + 0x30 * 4], ARENA + 0x1000 + 7
-    mov eax, cr3
-    mov cr3, eax
-    call edx
-    check "second frame", 8
     finish
 
 .data

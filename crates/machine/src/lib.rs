@@ -37,6 +37,7 @@ mod stdin;
 mod terminal;
 pub mod trace;
 mod tracing;
+mod whereabouts;
 
 pub use builder::Builder;
 pub use config::{

@@ -33,6 +33,7 @@ mod screen;
 pub mod spec;
 mod steps;
 mod subject;
+mod test;
 
 pub use bench::Bench;
 pub use case::{Case, cases};
@@ -49,3 +50,4 @@ pub use results::{Results, TestResult, Verdict};
 pub use screen::Screen;
 pub use spec::Spec;
 pub use subject::{Progress, SectorPair, Subject};
+pub use test::Test;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hako_chips::i8042::KeyEvent;
 use hako_machine::{Builder, Config, DiskSpec, Machine, MachineKind, Outcome, Source, Time};
-use hako_x86::{CpuState, Gpr, SegReg};
+use hako_x86::CpuState;
 
 use crate::bench::Bench;
 use crate::screen::Screen;
@@ -138,10 +138,7 @@ impl Subject for Rig {
     }
 
     fn whereabouts(&mut self) -> Vec<String> {
-        match self.machine.state() {
-            Ok(state) => describe(&state),
-            Err(why) => vec![format!("the CPU's state cannot be had: {why}")],
-        }
+        self.machine.whereabouts().to_string().trim().lines().map(str::to_owned).collect()
     }
 }
 
@@ -165,31 +162,4 @@ fn at_power_on(source: &Source, sector: u64) -> std::io::Result<Vec<u8>> {
         }
     }
     Ok(bytes)
-}
-
-/// The registers, in lines.
-fn describe(state: &CpuState) -> Vec<String> {
-    let cs = state.segment(SegReg::Cs);
-    let mut lines =
-        vec![format!("cpu: {:04x}:{:x}, linear {:#x}", cs.selector, state.rip, state.linear_rip())];
-    for four in Gpr::ALL.chunks(4) {
-        lines.push(
-            four.iter().map(|&r| format!("{:<3} {:016x}  ", r.name(), state.reg(r))).collect::<String>(),
-        );
-    }
-    let segment = |s: SegReg| format!("{} {:04x}  ", s.name(), state.segment(s).selector);
-    lines.push(SegReg::ALL.into_iter().map(segment).collect());
-    lines.push(format!(
-        "rflags {:x}  cr0 {:x}  cr2 {:x}  cr3 {:x}  cr4 {:x}  efer {:x}",
-        state.rflags.bits(),
-        state.cr0,
-        state.cr2,
-        state.cr3,
-        state.cr4,
-        state.efer
-    ));
-    for line in &mut lines {
-        line.truncate(line.trim_end().len());
-    }
-    lines
 }
