@@ -7,6 +7,7 @@
 pub mod archive;
 pub mod call;
 pub mod elf;
+pub mod guest;
 pub mod message;
 
 pub use call::{Call, Info};

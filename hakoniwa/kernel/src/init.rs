@@ -33,6 +33,7 @@ impl<P: Platform> Kernel<'_, P> {
             rights: rights::ALL,
             quota: self.frames.free().saturating_add(pages as u32),
             name: *b"init\0\0\0\0",
+            guest: false,
         };
         let slot = self.create(plan).map_err(NoInit::Memory)?;
         for segment in program.segments() {

@@ -112,6 +112,7 @@ impl<P: Platform> Kernel<'_, P> {
                 let fault = self.tasks[to].outgoing;
                 self.end_by_fault(to, fault);
             }
+            Reason::Guest => self.guest_answer(to, message),
             Reason::Exit => return Err(Error::NotWaiting),
         }
         self.hint = Some(to);
@@ -227,6 +228,10 @@ impl<P: Platform> Kernel<'_, P> {
                     let fault = self.tasks[other].outgoing;
                     self.block(other, State::Dead);
                     self.end_by_fault(other, fault);
+                }
+                Reason::Guest => {
+                    self.report(other, format_args!("ended with its server"));
+                    self.end(other, exit::FAULT);
                 }
                 Reason::Exit => self.block(other, State::Dead),
             }

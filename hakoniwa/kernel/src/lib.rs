@@ -13,6 +13,8 @@
 pub mod boot;
 pub mod context;
 pub mod frames;
+mod guests;
+pub mod hv;
 pub mod kernel;
 pub mod paging;
 pub mod platform;

@@ -3,7 +3,7 @@
 use crate::Kernel;
 use crate::context::{Context, MXCSR, X87_CONTROL};
 use crate::kernel::frame;
-use crate::paging::{self, Format, Piece, User};
+use crate::paging::{self, Ept, Format, Piece, User};
 use crate::platform::Platform;
 use crate::task::{State, Task};
 use hakoniwa_abi::{Error, PAGE, TASKS, TaskId, layout, rights};
@@ -22,6 +22,8 @@ pub struct Plan {
     pub quota: u32,
     /// Its name in the log.
     pub name: [u8; 8],
+    /// Its page tables are a guest's.
+    pub guest: bool,
 }
 
 impl<P: Platform> Kernel<'_, P> {
@@ -51,7 +53,8 @@ impl<P: Platform> Kernel<'_, P> {
                 return Err(root.and(vectors).err().unwrap_or(Error::NoMemory));
             }
         };
-        for entry in User::TOP..PAGE / 8 {
+        let shared = if plan.guest { PAGE / 8..PAGE / 8 } else { User::TOP..PAGE / 8 };
+        for entry in shared {
             let shared = self.platform.load(self.root + entry * 8);
             self.platform.store(root + entry * 8, shared);
         }
@@ -73,9 +76,6 @@ impl<P: Platform> Kernel<'_, P> {
         if priority > caller.priority {
             return Err(Error::Denied);
         }
-        if wanted & rights::HV != 0 && self.hv_missing != 0 {
-            return Err(Error::Unsupported);
-        }
         let quota = u32::try_from(quota).map_err(|_| Error::Quota)?;
         if quota > caller.quota - caller.used {
             return Err(Error::Quota);
@@ -84,7 +84,8 @@ impl<P: Platform> Kernel<'_, P> {
             TaskId::KERNEL => (caller.id, caller.id),
             id => (caller.id, self.peer(me, id).map(|slot| self.tasks[slot].id)?),
         };
-        let slot = self.create(Plan { pager, parent, priority, rights: wanted, quota, name })?;
+        let slot =
+            self.create(Plan { pager, parent, priority, rights: wanted, quota, name, guest: false })?;
         self.tasks[me].used += quota;
         self.tasks[me].peers |= 1 << slot;
         self.tasks[me].context.rdi = self.tasks[slot].id.0.into();
@@ -131,7 +132,7 @@ impl<P: Platform> Kernel<'_, P> {
     }
 
     /// Ends a task and all that it created; the leaves go first, so that quotas return step by step.
-    fn destroy(&mut self, slot: usize) {
+    pub(crate) fn destroy(&mut self, slot: usize) {
         loop {
             let mut victim = slot;
             while let Some(child) = self.child_of(victim) {
@@ -158,8 +159,11 @@ impl<P: Platform> Kernel<'_, P> {
                 self.platform.irq_mask(line as u32, true);
             }
         }
+        let is_guest = self.tasks[slot].guest.is_some();
+        self.guest_remove(slot);
         let Kernel { platform, frames, tasks, .. } = self;
-        paging::dismantle::<User>(platform, tasks[slot].root, |piece| {
+        let root = tasks[slot].root;
+        let free = |piece| {
             let payer = match piece {
                 Piece::Page(page) => frames.unshare(frame(page)),
                 Piece::Table(table) => frames.release(frame(table)),
@@ -167,7 +171,12 @@ impl<P: Platform> Kernel<'_, P> {
             if let Some(payer) = payer {
                 tasks[payer].used = tasks[payer].used.saturating_sub(1);
             }
-        });
+        };
+        if is_guest {
+            paging::dismantle::<Ept>(platform, root, free);
+        } else {
+            paging::dismantle::<User>(platform, root, free);
+        }
         let payer = self.frames.release(frame(self.tasks[slot].vectors));
         self.refund(payer);
         let task = &mut self.tasks[slot];

@@ -5,7 +5,7 @@
 
 mod arch;
 
-use arch::{apic, clock, cpu, hardware::Hardware, memory, percpu::PerCpu, pic, serial};
+use arch::{apic, clock, cpu, hardware::Hardware, memory, percpu::PerCpu, pic, serial, vmx::Vmx};
 use hakoniwa_kernel::boot;
 
 /// Runs once, on the boot stack, with the boot loader's information.
@@ -27,6 +27,11 @@ extern "C" fn main(magic: u32, info: u64) -> ! {
         clock.tsc_hz() / 1_000_000,
         local.kind()
     ));
+    let vmx = Vmx::start(&mut setup);
+    match &vmx {
+        Ok(_) => serial::line(format_args!("[kernel] VT-x is on: guests can run")),
+        Err(missing) => serial::line(format_args!("[kernel] no guests: {missing}")),
+    }
     let setup_vectors = setup.vectors();
     let percpu = PerCpu::create(&mut setup, features, clock, local);
     let (tasks, frames) = setup.objects();
@@ -40,7 +45,14 @@ extern "C" fn main(magic: u32, info: u64) -> ! {
     if let Err(why) = kernel.start_init(bytes, archive.0) {
         panic!("init cannot start: {why:?}");
     }
-    percpu.run(kernel)
+    let vmx = match vmx {
+        Ok(vmx) => Some(vmx),
+        Err(missing) => {
+            kernel.hv_missing = missing.number();
+            None
+        }
+    };
+    percpu.run(kernel, vmx)
 }
 
 #[panic_handler]

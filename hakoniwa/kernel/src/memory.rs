@@ -2,7 +2,7 @@
 
 use crate::Kernel;
 use crate::kernel::{address, frame};
-use crate::paging::{self, Leaf, MapError, User};
+use crate::paging::{self, Ept, Leaf, MapError, User};
 use crate::platform::Platform;
 use hakoniwa_abi::{Access, Error, PAGE, TaskId, layout};
 
@@ -14,6 +14,15 @@ fn range(at: u64, count: u64) -> Result<(), Error> {
     let aligned = at.is_multiple_of(PAGE) && count > 0 && count <= BATCH;
     let inside = (layout::LOWEST..=layout::END).contains(&at) && at + count.min(BATCH) * PAGE <= layout::END;
     if aligned && inside { Ok(()) } else { Err(Error::BadArgument) }
+}
+
+/// Checks a range of pages in a guest's physical memory.
+fn guest_range(at: u64, count: u64) -> Result<(), Error> {
+    /// One past the last guest-physical address: what every processor with EPT has at least.
+    const END: u64 = 1 << 36;
+    let good =
+        at.is_multiple_of(PAGE) && (1..=BATCH).contains(&count) && at < END && at + count * PAGE <= END;
+    if good { Ok(()) } else { Err(Error::BadArgument) }
 }
 
 /// Rights that a task's page may have: writable or executable, not both.
@@ -82,6 +91,8 @@ impl<P: Platform> Kernel<'_, P> {
         let Kernel { platform, frames, tasks, .. } = self;
         let task = &mut tasks[slot];
         let mut missing = Error::NoMemory;
+        let leaf = Leaf { physical: address(number), access };
+        let is_guest = task.guest.is_some();
         let mut table = || {
             if task.used >= task.quota {
                 missing = Error::Quota;
@@ -91,8 +102,12 @@ impl<P: Platform> Kernel<'_, P> {
             task.used += 1;
             Some(address(table))
         };
-        let leaf = Leaf { physical: address(number), access };
-        let done = paging::map::<User>(platform, root, at, leaf, &mut table).map_err(|error| match error {
+        let mapped = if is_guest {
+            paging::map::<Ept>(platform, root, at, leaf, &mut table)
+        } else {
+            paging::map::<User>(platform, root, at, leaf, &mut table)
+        };
+        let done = mapped.map_err(|error| match error {
             MapError::Mapped => Error::Mapped,
             MapError::Outside => Error::BadArgument,
             MapError::NoTable => missing,
@@ -106,8 +121,15 @@ impl<P: Platform> Kernel<'_, P> {
 
     fn unmap_page(&mut self, slot: usize, at: u64) -> Result<(), Error> {
         let root = self.tasks[slot].root;
-        let leaf = paging::unmap::<User>(&mut self.platform, root, at).ok_or(Error::NotMapped)?;
-        self.platform.flush();
+        let leaf = if self.tasks[slot].guest.is_some() {
+            let leaf = paging::unmap::<Ept>(&mut self.platform, root, at).ok_or(Error::NotMapped)?;
+            self.platform.flush_guest(root);
+            leaf
+        } else {
+            let leaf = paging::unmap::<User>(&mut self.platform, root, at).ok_or(Error::NotMapped)?;
+            self.platform.flush();
+            leaf
+        };
         let payer = self.frames.unshare(frame(leaf.physical));
         self.refund(payer);
         Ok(())
@@ -159,6 +181,12 @@ impl<P: Platform> Kernel<'_, P> {
         if self.tasks[slot].pager == self.tasks[me].id { Ok(slot) } else { Err(Error::Denied) }
     }
 
+    /// Checks a range in a task or a guest, and says which it is.
+    fn target(&self, slot: usize, at: u64, count: u64) -> Result<bool, Error> {
+        let guest = self.tasks[slot].guest.is_some();
+        if guest { guest_range(at, count) } else { range(at, count) }.map(|()| guest)
+    }
+
     pub(crate) fn page_map(
         &mut self,
         me: usize,
@@ -170,8 +198,9 @@ impl<P: Platform> Kernel<'_, P> {
     ) -> Result<(), Error> {
         let slot = self.paged(me, id)?;
         range(from, count)?;
-        range(to, count)?;
-        let wanted = access(bits)?;
+        let wanted = self.target(slot, to, count).and_then(|guest| {
+            if guest { Access::from_bits(bits).ok_or(Error::BadArgument) } else { access(bits) }
+        })?;
         for index in 0..count {
             let offset = index * PAGE;
             let done = paging::lookup::<User>(&self.platform, self.tasks[me].root, from + offset)
@@ -188,7 +217,7 @@ impl<P: Platform> Kernel<'_, P> {
 
     pub(crate) fn page_unmap(&mut self, me: usize, id: TaskId, at: u64, count: u64) -> Result<(), Error> {
         let slot = self.paged(me, id)?;
-        range(at, count)?;
+        self.target(slot, at, count)?;
         (0..count).try_for_each(|index| self.unmap_page(slot, at + index * PAGE))
     }
 }

@@ -44,9 +44,9 @@ impl Format for User {
 }
 
 /// A guest's tables: EPT (SDM Vol. 3C, 28.3), write-back memory.
-pub struct Guest;
+pub struct Ept;
 
-impl Format for Guest {
+impl Format for Ept {
     const TABLE: u64 = 7;
     const TOP: u64 = 512;
 
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn what_is_mapped_is_found_and_what_is_unmapped_is_not() {
         walk::<User>();
-        walk::<Guest>();
+        walk::<Ept>();
     }
 
     #[test]
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn guest_pages_are_write_back() {
-        assert_eq!(Guest::leaf(Access::GUEST), 0x37);
-        assert_eq!(Guest::leaf(Access::READ), 0x31);
+        assert_eq!(Ept::leaf(Access::GUEST), 0x37);
+        assert_eq!(Ept::leaf(Access::READ), 0x31);
     }
 }

@@ -10,6 +10,10 @@ pub trait Platform {
     fn clear_page(&mut self, at: u64);
     /// Drops every translation of user memory that the processor keeps.
     fn flush(&mut self);
+    /// Takes a guest that ends from the processor: its VMCS and what is kept of its memory map.
+    fn forget_guest(&mut self, vmcs: u64, root: u64);
+    /// Drops what the processor keeps of a guest's memory map.
+    fn flush_guest(&mut self, root: u64);
     /// Writes to the log.
     fn log(&mut self, bytes: &[u8]);
     /// Reads an I/O port of 1, 2 or 4 bytes.

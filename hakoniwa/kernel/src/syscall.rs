@@ -68,6 +68,8 @@ impl<P: Platform> Kernel<'_, P> {
             }
             Call::Log => self.log(me, a),
             Call::Info => self.info(me, a),
+            Call::GuestCreate => self.guest_create(me),
+            Call::GuestInject => self.guest_inject(me, id, b),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A task: registers, address space, rights, and what it waits for.
 
 use crate::context::Context;
+use crate::hv::Guest;
 use hakoniwa_abi::message::Grant;
 use hakoniwa_abi::{Message, TaskId};
 
@@ -30,6 +31,8 @@ pub enum Reason {
     Call,
     /// It faulted: the reply lets it go on or ends it.
     Fault,
+    /// It is a guest that left: the reply says how it goes on.
+    Guest,
     /// It ended: nobody replies.
     Exit,
 }
@@ -73,6 +76,8 @@ pub struct Task {
     pub used: u32,
     /// The top of its page tables.
     pub root: u64,
+    /// What it has beyond other tasks if it is a guest; `root` is then its guest-physical map.
+    pub guest: Option<Guest>,
     /// The page with its vector registers.
     pub vectors: u64,
     /// Where the next granted page appears; 0: nowhere.
@@ -108,6 +113,7 @@ impl Task {
         quota: 0,
         used: 0,
         root: 0,
+        guest: None,
         vectors: 0,
         window: 0,
         timer: 0,

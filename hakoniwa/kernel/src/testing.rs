@@ -22,6 +22,8 @@ pub struct Machine {
     pub ports: Vec<(u16, u64, u32)>,
     /// Interrupt lines that are held back, a bit each.
     pub masked: u32,
+    /// Flushes of guests' maps.
+    pub guest_flushes: usize,
     /// Flushes.
     pub flushes: usize,
 }
@@ -30,7 +32,14 @@ impl Machine {
     /// A machine with this many pages of memory.
     pub fn new(pages: usize) -> Machine {
         let memory = vec![0; pages * 512];
-        Machine { memory, log: String::new(), ports: Vec::new(), masked: 0xffff, flushes: 0 }
+        Machine {
+            memory,
+            log: String::new(),
+            ports: Vec::new(),
+            masked: 0xffff,
+            flushes: 0,
+            guest_flushes: 0,
+        }
     }
 }
 
@@ -51,6 +60,14 @@ impl Platform for Machine {
 
     fn flush(&mut self) {
         self.flushes += 1;
+    }
+
+    fn forget_guest(&mut self, _vmcs: u64, root: u64) {
+        self.flush_guest(root);
+    }
+
+    fn flush_guest(&mut self, _root: u64) {
+        self.guest_flushes += 1;
     }
 
     fn log(&mut self, bytes: &[u8]) {
@@ -89,6 +106,7 @@ pub fn world() -> World {
         rights: rights::ALL,
         quota: 200,
         name: *b"init\0\0\0\0",
+        guest: false,
     };
     let slot = world.create(plan).unwrap();
     world.start(slot, 0x40_0000, 0x7f_0000_0000, 0).unwrap();

@@ -124,7 +124,7 @@ fn a_granted_page_appears_in_the_window_once() {
     call(&mut world, server, Call::Window, &[PAGE_AT + 0x5000]).unwrap();
     receive(&mut world, server);
     send(&mut world, client, Call::Call, server, Message::new(HELLO, &[]), grant).unwrap();
-    assert_eq!(received(&world, server).2, PAGE_AT + 0x5000 | Access::READ.0);
+    assert_eq!(received(&world, server).2, (PAGE_AT + 0x5000) | Access::READ.0);
     assert_eq!(world.tasks[server.slot()].window, 0);
 }
 

@@ -39,6 +39,11 @@ impl Clock {
         self.hz
     }
 
+    /// TSC ticks in some nanoseconds.
+    pub fn ticks(&self, nanoseconds: u64) -> u64 {
+        (u128::from(nanoseconds) * u128::from(self.hz) / 1_000_000_000) as u64
+    }
+
     /// Nanoseconds since the calibration.
     pub fn now(&self) -> u64 {
         ((u128::from(tsc().wrapping_sub(self.start)) * u128::from(self.scale)) >> 32) as u64

@@ -12,6 +12,9 @@ use hakoniwa_kernel::context::Context;
 /// The vector number that marks a system call.
 pub const SYSCALL: u64 = 256;
 
+/// The vector by which the moment of open interrupts ends.
+pub const OPEN: u64 = 0xf1;
+
 global_asm!(
     r#"
     .section .text
@@ -69,6 +72,7 @@ syscall_entry:
     push 0
     push {syscall}
     save_registers
+    .globl enter_kernel
 enter_kernel:
     cld
     mov rdi, gs:[32]
@@ -122,6 +126,14 @@ idle:
     hlt
     jmp idle
 
+    // Lets interrupts in for a moment, then comes back to the kernel by one of its own.
+    .globl open_window
+open_window:
+    nop
+    nop
+    int {open}
+    jmp idle
+
     // An NMI that nobody asked for: go on.
     .globl nmi_entry
 nmi_entry:
@@ -143,6 +155,7 @@ machine_check_entry:
     enter = sym super::percpu::enter,
     fatal = sym fatal,
     syscall = const SYSCALL,
+    open = const OPEN,
     user_data = const hakoniwa_kernel::context::USER_DATA,
     user_code = const hakoniwa_kernel::context::USER_CODE,
 );
@@ -151,6 +164,12 @@ unsafe extern "C" {
     /// Loads a context and continues there.
     pub fn resume(context: *const Context) -> !;
     fn idle();
+    fn open_window();
+}
+
+/// The address of the code that lets interrupts in for a moment.
+pub fn window_address() -> u64 {
+    open_window as *const () as u64
 }
 
 /// The address of the idle loop.

@@ -1,6 +1,6 @@
 //! The machine as the kernel's logic sees it.
 
-use super::{cpu, memory, pic, serial};
+use super::{cpu, memory, pic, serial, vmx};
 use hakoniwa_kernel::platform::Platform;
 
 /// This machine.
@@ -22,6 +22,15 @@ impl Platform for Hardware {
     fn flush(&mut self) {
         // SAFETY: the same tables again.
         unsafe { cpu::set_root(cpu::root()) };
+    }
+
+    fn forget_guest(&mut self, vmcs: u64, root: u64) {
+        vmx::clear(vmcs);
+        vmx::invalidate(root);
+    }
+
+    fn flush_guest(&mut self, root: u64) {
+        vmx::invalidate(root);
     }
 
     fn log(&mut self, bytes: &[u8]) {

@@ -151,6 +151,11 @@ impl Setup {
         }
     }
 
+    /// A zeroed page for good, by its physical address.
+    pub fn page(&mut self) -> u64 {
+        self.take(PAGE)
+    }
+
     /// A page for the idle loop's vector registers, in their initial state.
     pub fn vectors(&mut self) -> u64 {
         let page = self.take(PAGE);

@@ -12,3 +12,4 @@ pub mod serial;
 mod start;
 mod strings;
 mod tables;
+pub mod vmx;

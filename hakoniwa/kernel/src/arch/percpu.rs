@@ -7,9 +7,12 @@ use super::entry::{self, SYSCALL};
 use super::hardware::Hardware;
 use super::memory::{self, Setup};
 use super::tables::Tables;
+use super::vmx::{self, Host, Vmx};
 use super::{pic, serial};
 use core::arch::asm;
 use hakoniwa_kernel::context::{Context, USER_FLAGS};
+use hakoniwa_kernel::hv::exit::Action;
+use hakoniwa_kernel::hv::vmcs::{Field, Vmcs};
 use hakoniwa_kernel::task::State;
 use hakoniwa_kernel::{Kernel, task::Task};
 
@@ -27,6 +30,9 @@ pub struct PerCpu {
     clock: Clock,
     apic: Apic,
     kernel: Option<Kernel<'static, Hardware>>,
+    vmx: Option<Vmx>,
+    /// Interrupts have to be let in before the guest goes on.
+    open: bool,
     tables: Tables,
 }
 
@@ -51,6 +57,8 @@ impl PerCpu {
             clock,
             apic,
             kernel: None,
+            vmx: None,
+            open: false,
             tables: Tables::new(),
         });
         percpu.me = percpu;
@@ -76,19 +84,37 @@ impl PerCpu {
     }
 
     /// Takes the kernel and runs its tasks.
-    pub fn run(&mut self, kernel: Kernel<'static, Hardware>) -> ! {
+    pub fn run(&mut self, kernel: Kernel<'static, Hardware>, vmx: Option<Vmx>) -> ! {
         self.kernel = Some(kernel);
+        self.vmx = vmx;
         self.leave()
     }
 
     /// Handles why the kernel was entered.
     fn handle(&mut self) {
-        let PerCpu { kernel: Some(kernel), clock, apic, armed, .. } = self else {
+        let PerCpu { kernel: Some(kernel), clock, apic, armed, root, open, .. } = self else {
             panic!("an interrupt before there is a kernel");
         };
         let now = clock.now();
-        let Context { vector, cs, rip, error, .. } = kernel.tasks[kernel.current].context;
+        let Context { mut vector, cs, rip, error, .. } = kernel.tasks[kernel.current].context;
+        if vector == vmx::EXIT {
+            // The exit loaded the kernel's own tables.
+            *root = kernel.root;
+            if let Some(guest) = &mut kernel.tasks[kernel.current].guest {
+                guest.cr2 = cpu::fault_address();
+            }
+            match kernel.guest_exit(now, &mut vmx::Current) {
+                Action::Interrupt(host) => vector = host,
+                Action::Open => {
+                    *open = true;
+                    return;
+                }
+                Action::Resume | Action::Ask(..) => return,
+            }
+        }
         match vector {
+            vmx::FAILED => kernel.guest_failed(vmx::Current.read(Field::InstructionError)),
+            entry::OPEN => {}
             SYSCALL => kernel.call(now),
             0..32 if cs & 3 == 0 => {
                 panic!(
@@ -118,7 +144,7 @@ impl PerCpu {
             panic!("no kernel to leave");
         };
         let now = clock.now();
-        let slot = kernel.pick(now);
+        let mut slot = kernel.pick(now);
         let deadline = kernel.deadline();
         if deadline != *armed {
             *armed = deadline;
@@ -128,10 +154,16 @@ impl PerCpu {
             serial::line(format_args!("[kernel] init has ended: nothing is left to do"));
             cpu::halt();
         }
+        if core::mem::take(&mut self.open) {
+            kernel.current = 0;
+            kernel.tasks[0].context.rip = entry::window_address();
+            slot = 0;
+        }
+        let own_root = kernel.root;
         let task: &mut Task = &mut kernel.tasks[slot];
         let context = &raw const task.context;
         // The idle loop touches no user memory: it runs on whatever tables are loaded, as long as they exist.
-        let root = task.root;
+        let root = if task.guest.is_some() { own_root } else { task.root };
         self.context_end = context as u64 + size_of::<Context>() as u64;
         self.vectors = memory::address(task.vectors);
         self.tables.set_context_end(self.context_end);
@@ -139,6 +171,14 @@ impl PerCpu {
             self.root = root;
             // SAFETY: every task's tables share the kernel's half.
             unsafe { cpu::set_root(root) };
+        }
+        if let (Some(vmx), true) = (&self.vmx, task.guest.is_some()) {
+            /// The longest that a guest stays with its interrupts off before the host looks at its own.
+            const STAY: u64 = 1_000_000;
+            let [task_state, gdt, idt] = self.tables.addresses();
+            let host = Host { root: own_root, percpu: self.me as u64, task: task_state, gdt, idt };
+            let stay = self.clock.ticks(deadline.saturating_sub(now).min(STAY));
+            vmx.enter(task, slot, &host, &Hardware, stay);
         }
         // SAFETY: the context is that of the chosen task, in user mode, or the idle loop's.
         unsafe { entry::resume(context) }

@@ -88,6 +88,11 @@ impl Tables {
         }
     }
 
+    /// The addresses of the task state segment, the segment descriptors and the gates.
+    pub fn addresses(&self) -> [u64; 3] {
+        [&raw const self.state as u64, &raw const self.segments as u64, &raw const self.gates as u64]
+    }
+
     /// Sets where the processor pushes when it is interrupted.
     pub fn set_context_end(&mut self, end: u64) {
         self.state.ist[0] = end;

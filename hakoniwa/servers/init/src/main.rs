@@ -83,6 +83,8 @@ impl Test {
         let free = rt::info(Info::FreePages);
         let tasks = rt::info(Info::Tasks);
 
+        let guests = self.spawn("guests", 5, rights::HV, 0);
+        self.exits("guests", guests, 0);
         let clock = self.spawn("clock", 5, rights::PORTS | rights::IRQS, 0);
         let runaway = self.spawn("hostile", 3, 0, RUNAWAY << 32);
         let hellos = [(); 3].map(|()| self.spawn("hello", 3, 0, me));

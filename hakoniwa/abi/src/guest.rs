@@ -1,0 +1,94 @@
+//! Guests: the messages that a guest task's exits become, and the page by which the kernel and the server exchange its
+//! state. The sender of these messages is the guest task; the kernel vouches for it.
+
+/// Labels of a guest's exits and of their answers.
+pub mod label {
+    /// Port access: port, width, 1 if it reads, value written, 1 if it is a string instruction (then with state). The
+    /// answer's word 0 is the value read; the instruction is complete, but for strings.
+    pub const IO: u64 = 0x10;
+    /// Memory that is not mapped, or not for this access: guest-physical address, access (1 read, 2 write, 4 fetch),
+    /// linear address. With state. The answer retries the instruction.
+    pub const FAULT: u64 = 0x11;
+    /// HLT, already complete: 1 if interrupts are on. The answer lets the guest go on.
+    pub const HALT: u64 = 0x12;
+    /// Triple fault. With state; the guest cannot go on as it is.
+    pub const TRIPLE_FAULT: u64 = 0x13;
+    /// CPUID: leaf, subleaf. The answer's words 0 to 3 are EAX, EBX, ECX, EDX; the instruction is complete.
+    pub const CPUID: u64 = 0x14;
+    /// Any other exit: reason, qualification. With state.
+    pub const OTHER: u64 = 0x15;
+    /// Answer: go on with the state in the page instead of the processor's. [`crate::label::RESUME`] goes on without
+    /// looking at the page.
+    pub const RESUME_WITH_STATE: u64 = 0x16;
+}
+
+/// A segment register with its hidden part. Access rights are as in VMX: bit 16 is unusable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Segment {
+    /// Selector.
+    pub selector: u64,
+    /// Base.
+    pub base: u64,
+    /// Limit.
+    pub limit: u64,
+    /// Access rights.
+    pub access: u64,
+}
+
+/// A guest's state in its page: words only, so that each has a place by number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct State {
+    /// RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15.
+    pub registers: [u64; 16],
+    /// RIP.
+    pub rip: u64,
+    /// RFLAGS.
+    pub rflags: u64,
+    /// CR0, CR2, CR3, CR4.
+    pub control: [u64; 4],
+    /// EFER.
+    pub efer: u64,
+    /// Blocking by STI, MOV SS, SMI, NMI: bits 0 to 3.
+    pub interruptibility: u64,
+    /// ES, CS, SS, DS, FS, GS, LDTR, TR.
+    pub segments: [Segment; 8],
+    /// GDTR: base, limit.
+    pub gdtr: [u64; 2],
+    /// IDTR: base, limit.
+    pub idtr: [u64; 2],
+}
+
+/// Words of a [`State`].
+pub const WORDS: usize = size_of::<State>() / 8;
+
+impl State {
+    /// A processor in real mode about to run at `cs:ip` with a flat view of the first 64 KiB.
+    pub fn real_mode(cs: u64, ip: u64) -> State {
+        let data = Segment { selector: 0, base: 0, limit: 0xffff, access: 0x93 };
+        let mut segments = [data; 8];
+        segments[1] = Segment { selector: cs, base: cs << 4, limit: 0xffff, access: 0x9b };
+        segments[6] = Segment { access: 0x1_0000, ..Segment::default() };
+        segments[7] = Segment { limit: 0xffff, access: 0x8b, ..Segment::default() };
+        State {
+            rip: ip,
+            rflags: 2,
+            control: [0x10, 0, 0, 0],
+            segments,
+            gdtr: [0, 0xffff],
+            idtr: [0, 0x3ff],
+            ..State::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_fits_in_its_page_and_is_words_only() {
+        assert_eq!(WORDS, 16 + 2 + 4 + 2 + 32 + 4);
+    }
+}

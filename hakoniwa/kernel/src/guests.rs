@@ -1,0 +1,165 @@
+//! Guest tasks among the others: created and fed by their server, which is their pager.
+
+use crate::Kernel;
+use crate::hv::exit::{self, Action};
+use crate::hv::guest::{self, Ask, SWITCHED};
+use crate::hv::vmcs::{Field, Vmcs};
+use crate::hv::{Guest, guest::HOST_MSRS};
+use crate::kernel::frame;
+use crate::lifecycle::Plan;
+use crate::paging::{self, User};
+use crate::platform::Platform;
+use crate::task::{Reason, State};
+use hakoniwa_abi::guest::label::RESUME_WITH_STATE;
+use hakoniwa_abi::message::{exit as code, label};
+use hakoniwa_abi::{Access, Error, Message, TaskId, rights};
+
+impl<P: Platform> Kernel<'_, P> {
+    /// Makes a guest task of the caller. Its state page is one of the caller's, which the kernel keeps mapped.
+    pub(crate) fn guest_create(&mut self, me: usize) -> Result<(), Error> {
+        let c = &self.tasks[me].context;
+        let (at, priority, quota, name) = (c.rdi, c.rsi as usize, c.rdx, c.r8.to_le_bytes());
+        let caller = &self.tasks[me];
+        if caller.rights & rights::HV == 0 || priority > caller.priority {
+            return Err(Error::Denied);
+        }
+        if self.hv_missing != 0 {
+            return Err(Error::Unsupported);
+        }
+        let quota = u32::try_from(quota).map_err(|_| Error::Quota)?;
+        if quota > caller.quota - caller.used {
+            return Err(Error::Quota);
+        }
+        let state = paging::lookup::<User>(&self.platform, caller.root, at)
+            .filter(|leaf| leaf.access.covers(Access::WRITE))
+            .ok_or(Error::NotMapped)?
+            .physical;
+        let id = caller.id;
+        let slot =
+            self.create(Plan { pager: id, parent: id, priority, rights: 0, quota, name, guest: true })?;
+        self.tasks[me].used += quota;
+        match self.guest_memory(slot, state) {
+            Ok(guest) => {
+                self.tasks[slot].guest = Some(guest);
+                self.tasks[me].peers |= 1 << slot;
+                self.tasks[me].context.rdi = self.tasks[slot].id.0.into();
+                Ok(())
+            }
+            Err(error) => {
+                self.destroy(slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// The kernel's pages of a guest. Those taken before an error are freed with the task.
+    fn guest_memory(&mut self, slot: usize, state: u64) -> Result<Guest, Error> {
+        let vmcs = self.take_kernel(slot)?;
+        let msrs = self.take_kernel(slot).inspect_err(|_| {
+            let payer = self.frames.release(frame(vmcs));
+            self.refund(payer);
+        })?;
+        if !self.frames.share(frame(state)) {
+            for page in [vmcs, msrs] {
+                let payer = self.frames.release(frame(page));
+                self.refund(payer);
+            }
+            return Err(Error::NotMapped);
+        }
+        for (number, index) in SWITCHED.into_iter().enumerate() {
+            self.platform.store(msrs + number as u64 * 16, index.into());
+            self.platform.store(msrs + HOST_MSRS + number as u64 * 16, index.into());
+        }
+        Ok(Guest {
+            vmcs,
+            state,
+            msrs,
+            fresh: true,
+            launched: false,
+            cr2: 0,
+            event: None,
+            pending: None,
+            ask: Ask::Nothing,
+            answer: Some(Message::new(RESUME_WITH_STATE, &[])),
+            exits: 0,
+        })
+    }
+
+    /// Gives back what [`guest_memory`](Self::guest_memory) took.
+    pub(crate) fn guest_remove(&mut self, slot: usize) {
+        let Some(guest) = self.tasks[slot].guest.take() else { return };
+        self.platform.forget_guest(guest.vmcs, self.tasks[slot].root);
+        let payer = self.frames.unshare(frame(guest.state));
+        self.refund(payer);
+        for page in [guest.vmcs, guest.msrs] {
+            let payer = self.frames.release(frame(page));
+            self.refund(payer);
+        }
+    }
+
+    pub(crate) fn guest_inject(&mut self, me: usize, id: TaskId, vector: u64) -> Result<(), Error> {
+        let slot = self.find(id).ok_or(Error::BadTask)?;
+        if self.tasks[slot].pager != self.tasks[me].id {
+            return Err(Error::Denied);
+        }
+        let vector = u8::try_from(vector).map_err(|_| Error::BadArgument)?;
+        let guest = self.tasks[slot].guest.as_mut().ok_or(Error::BadTask)?;
+        if guest.pending.is_some() {
+            return Err(Error::BadState);
+        }
+        guest.pending = Some(vector);
+        Ok(())
+    }
+
+    /// The server answered a guest's exit.
+    pub(crate) fn guest_answer(&mut self, slot: usize, message: Message) {
+        match message.label {
+            label::RESUME | RESUME_WITH_STATE => {
+                if let Some(guest) = &mut self.tasks[slot].guest {
+                    guest.answer = Some(message);
+                }
+                self.wake(slot);
+            }
+            _ => {
+                self.report(slot, format_args!("ended by its server"));
+                self.end(slot, code::FAULT);
+            }
+        }
+    }
+
+    /// The running guest left; its VMCS is current, its registers are in its context. What is left to do for the
+    /// processor comes back.
+    pub fn guest_exit(&mut self, now: u64, vmcs: &mut impl Vmcs) -> Action {
+        self.now = now;
+        let slot = self.current;
+        let Kernel { platform, tasks, .. } = self;
+        let task = &mut tasks[slot];
+        let Some(guest) = &mut task.guest else {
+            return Action::Resume;
+        };
+        let action = exit::handle(vmcs, platform, guest, &mut task.context);
+        if let Action::Ask(message, with_state) = action {
+            if with_state {
+                guest::save_state(vmcs, platform, guest, &mut task.context);
+            }
+            (task.outgoing, task.grant, task.reason) = (message, None, Reason::Guest);
+            let failed = vmcs.read(Field::ExitReason) >> 31 & 1 == 1;
+            if failed {
+                let rip = vmcs.read(Field::GuestRip);
+                self.report(slot, format_args!("VM entry refused: its state is none (instruction {rip:#x})"));
+            }
+            match self.find(self.tasks[slot].pager).filter(|p| self.tasks[*p].state != State::Dead) {
+                Some(server) => self.send(slot, server),
+                None => self.end(slot, code::FAULT),
+            }
+        }
+        action
+    }
+
+    /// A VM entry failed before it began: the VMCS is wrong, which is the kernel's fault, and only this guest's end.
+    pub fn guest_failed(&mut self, error: u64) {
+        let slot = self.current;
+        self.report(slot, format_args!("VM instruction error {error}"));
+        self.end(slot, code::FAULT);
+    }
+}

@@ -1,0 +1,308 @@
+//! A guest task: its VMCS before an entry, its state page, the answer to its last exit.
+
+use super::controls::{self, Controls};
+use super::vmcs::{Field, SEGMENTS, STATE, Vmcs, segment};
+use crate::context::Context;
+use crate::platform::Platform;
+use hakoniwa_abi::Message;
+use hakoniwa_abi::guest::label;
+
+/// What the server's answer to the exit under way means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ask {
+    /// Nothing but to go on.
+    Nothing,
+    /// The value that IN of this width reads.
+    In(u64),
+    /// The registers that CPUID sets.
+    Cpuid,
+}
+
+/// An event to inject: VM-entry interruption information, error code, instruction length.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// Vector, type, and whether there is an error code; bit 31 set.
+    pub information: u64,
+    /// The error code.
+    pub error: u64,
+    /// The length of the INT instruction that caused it.
+    pub length: u64,
+}
+
+impl Event {
+    /// A hardware exception; #GP and #SS have an error code, but not in real mode.
+    pub fn exception(vector: u64, protected: bool) -> Event {
+        let error = matches!(vector, 12 | 13) && protected;
+        Event { information: 1 << 31 | u64::from(error) << 11 | 3 << 8 | vector, error: 0, length: 0 }
+    }
+}
+
+/// What a guest task has beyond other tasks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Guest {
+    /// The VMCS's page.
+    pub vmcs: u64,
+    /// The page that its server reads and writes its state in.
+    pub state: u64,
+    /// The page with the MSRs that entries and exits switch.
+    pub msrs: u64,
+    /// The VMCS is empty.
+    pub fresh: bool,
+    /// The next entry is a resumption.
+    pub launched: bool,
+    /// CR2, which VMX does not switch.
+    pub cr2: u64,
+    /// An event to inject with the next entry.
+    pub event: Option<Event>,
+    /// An external interrupt that waits until the guest can take it.
+    pub pending: Option<u8>,
+    /// What the answer under way means.
+    pub ask: Ask,
+    /// The answer, applied with the next entry, when the VMCS is current.
+    pub answer: Option<Message>,
+    /// Exits so far.
+    pub exits: u64,
+}
+
+/// CR0 bits that the guest cannot change by itself: paging (long mode follows it), caching, and NE, which VMX needs.
+const CR0_OWNED: u64 = 0xe000_0020;
+/// CR0 bits that VMX needs even for unrestricted guests.
+const CR0_ALWAYS: u64 = 1 << 5;
+/// CR4 bits that guests may use: VME to PCE, OSFXSR, OSXMMEXCPT, and the preventions. Not OSXSAVE: XCR0 is the host's.
+const CR4_ALLOWED: u64 = 0x7ff | 1 << 20 | 1 << 21;
+/// CR4.VMXE.
+const CR4_ALWAYS: u64 = 1 << 13;
+const CR0_PAGING: u64 = 1 << 31;
+/// EFER bits that guests may set: SCE, LME, NXE.
+const EFER_ALLOWED: u64 = 0x901;
+const LME: u64 = 1 << 8;
+const LMA: u64 = 1 << 10;
+/// RFLAGS.IF.
+pub const INTERRUPTS: u64 = 1 << 9;
+
+/// The MSRs that entries and exits switch because guests can set them: SYSCALL's and the swapped GS base.
+pub const SWITCHED: [u32; 5] = [0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0102];
+/// Where the host's values are in the page of MSRs; the guest's are at its start.
+pub const HOST_MSRS: u64 = 2048;
+
+/// Fills the fields of a new VMCS that do not change, but for the host's state.
+pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &Guest, root: u64, vpid: u64) {
+    /// Four-level walk, write-back tables.
+    const EPT: u64 = 3 << 3 | 6;
+    /// The PAT after reset.
+    const PAT: u64 = 0x0007_0406_0007_0406;
+    let vpid = if controls.secondary & controls::VPID != 0 { vpid } else { 0 };
+    for (field, value) in [
+        (Field::Pin, controls.pin),
+        (Field::Primary, controls.primary),
+        (Field::Secondary, controls.secondary),
+        (Field::ExitControls, controls.exit),
+        (Field::EntryControls, controls.entry),
+        (Field::Vpid, vpid),
+        (Field::EptPointer, root | EPT),
+        (Field::Link, u64::MAX),
+        (Field::GuestPat, PAT),
+        (Field::Cr0Mask, CR0_OWNED),
+        (Field::Cr4Mask, !CR4_ALLOWED),
+        (Field::ExitMsrStore, guest.msrs),
+        (Field::EntryMsrLoad, guest.msrs),
+        (Field::ExitMsrLoad, guest.msrs + HOST_MSRS),
+        (Field::ExitMsrStoreCount, SWITCHED.len() as u64),
+        (Field::EntryMsrLoadCount, SWITCHED.len() as u64),
+        (Field::ExitMsrLoadCount, SWITCHED.len() as u64),
+        (Field::GuestDr7, 0x400),
+        (Field::ExceptionBitmap, 0),
+        (Field::Activity, 0),
+        (Field::FaultMask, 0),
+        (Field::FaultMatch, 0),
+        (Field::Cr3Targets, 0),
+        (Field::PendingDebug, 0),
+        (Field::GuestDebugctl, 0),
+        (Field::SysenterCs, 0),
+        (Field::SysenterEsp, 0),
+        (Field::SysenterEip, 0),
+        (Field::EntryInterruption, 0),
+    ] {
+        vmcs.write(field, value);
+    }
+}
+
+/// The general registers of a context by their numbers in instructions; RSP is not among them.
+pub fn register(c: &mut Context, number: usize) -> Option<&mut u64> {
+    let registers = [
+        &mut c.rax, &mut c.rcx, &mut c.rdx, &mut c.rbx, &mut c.rsp, &mut c.rbp, &mut c.rsi, &mut c.rdi,
+        &mut c.r8, &mut c.r9, &mut c.r10, &mut c.r11, &mut c.r12, &mut c.r13, &mut c.r14, &mut c.r15,
+    ];
+    registers.into_iter().nth(number).filter(|_| number != 4)
+}
+
+/// CR0 or CR4 as the guest sees it.
+pub fn visible(vmcs: &impl Vmcs, real: Field, shadow: Field, mask: Field) -> u64 {
+    let mask = vmcs.read(mask);
+    vmcs.read(real) & !mask | vmcs.read(shadow) & mask
+}
+
+/// CR0 as the guest sees it.
+pub fn cr0(vmcs: &impl Vmcs) -> u64 {
+    visible(vmcs, Field::GuestCr0, Field::Cr0Shadow, Field::Cr0Mask)
+}
+
+/// CR4 as the guest sees it.
+pub fn cr4(vmcs: &impl Vmcs) -> u64 {
+    visible(vmcs, Field::GuestCr4, Field::Cr4Shadow, Field::Cr4Mask)
+}
+
+/// Sets CR0, and with it whether long mode is active. False if the guest may not.
+pub fn set_cr0(vmcs: &mut impl Vmcs, value: u64) -> bool {
+    const PROTECTED: u64 = 1;
+    const PAE: u64 = 1 << 5;
+    let efer = vmcs.read(Field::GuestEfer);
+    let paging = value & CR0_PAGING != 0;
+    let long = paging && efer & LME != 0;
+    if value >> 32 != 0 || paging && value & PROTECTED == 0 || long && cr4(vmcs) & PAE == 0 {
+        return false;
+    }
+    vmcs.write(Field::GuestCr0, value | CR0_ALWAYS);
+    vmcs.write(Field::Cr0Shadow, value);
+    vmcs.write(Field::GuestEfer, if long { efer | LMA } else { efer & !LMA });
+    let entry = vmcs.read(Field::EntryControls) & !controls::LONG_MODE;
+    vmcs.write(Field::EntryControls, if long { entry | controls::LONG_MODE } else { entry });
+    true
+}
+
+/// Sets CR4. False if the guest may not.
+pub fn set_cr4(vmcs: &mut impl Vmcs, value: u64) -> bool {
+    if value & !CR4_ALLOWED != 0 {
+        return false;
+    }
+    vmcs.write(Field::GuestCr4, value | CR4_ALWAYS);
+    vmcs.write(Field::Cr4Shadow, value);
+    true
+}
+
+/// Sets EFER; LMA is what it is. False if the guest may not.
+pub fn set_efer(vmcs: &mut impl Vmcs, value: u64) -> bool {
+    let old = vmcs.read(Field::GuestEfer);
+    let paging = vmcs.read(Field::GuestCr0) & CR0_PAGING != 0;
+    if value & !(EFER_ALLOWED | LMA) != 0 || paging && (value ^ old) & LME != 0 {
+        return false;
+    }
+    vmcs.write(Field::GuestEfer, value & EFER_ALLOWED | old & LMA);
+    true
+}
+
+/// Writes the guest's state to its page.
+pub fn save_state(vmcs: &impl Vmcs, platform: &mut impl Platform, guest: &Guest, c: &mut Context) {
+    let mut word = |index: usize, value: u64| platform.store(guest.state + index as u64 * 8, value);
+    for number in 0..16 {
+        if let Some(value) = register(c, number) {
+            word(number, *value);
+        }
+    }
+    for (field, index) in STATE {
+        word(*index, vmcs.read(*field));
+    }
+    word(18, cr0(vmcs));
+    word(19, guest.cr2);
+    word(21, cr4(vmcs));
+    word(22, vmcs.read(Field::GuestEfer));
+    for number in 0..8 {
+        for (index, field) in segment(number).into_iter().enumerate() {
+            word(SEGMENTS + number * 4 + index, vmcs.read(field));
+        }
+    }
+}
+
+/// Takes the guest's state from its page. Nothing in it can harm the host: the controls and the owned bits stay the
+/// kernel's, and a state that is none makes the entry fail, which the server hears of.
+pub fn load_state(vmcs: &mut impl Vmcs, platform: &impl Platform, guest: &mut Guest, c: &mut Context) {
+    let word = |index: usize| platform.load(guest.state + index as u64 * 8);
+    for number in 0..16 {
+        if let Some(place) = register(c, number) {
+            *place = word(number);
+        }
+    }
+    for (field, index) in STATE {
+        vmcs.write(*field, word(*index));
+    }
+    for number in 0..8 {
+        for (index, field) in segment(number).into_iter().enumerate() {
+            vmcs.write(field, word(SEGMENTS + number * 4 + index));
+        }
+    }
+    let (cr0, cr2, cr4, efer) = (word(18), word(19), word(21), word(22));
+    guest.cr2 = cr2;
+    vmcs.write(Field::GuestEfer, efer & EFER_ALLOWED);
+    // Bits beyond what is allowed are dropped: the guest could not have set them either.
+    set_cr4(vmcs, cr4 & CR4_ALLOWED);
+    if !set_cr0(vmcs, cr0 & 0xffff_ffff) {
+        set_cr0(vmcs, cr0 & 0x7fff_ffff);
+    }
+}
+
+/// Brings the VMCS up to date before an entry: the server's answer, an event or an interrupt to inject, the timer that
+/// bounds a stay with interrupts off (`ticks` of it).
+pub fn before_entry(
+    vmcs: &mut impl Vmcs,
+    platform: &impl Platform,
+    guest: &mut Guest,
+    c: &mut Context,
+    ticks: Option<u64>,
+) {
+    if let Some(answer) = guest.answer.take() {
+        apply(vmcs, platform, guest, c, &answer);
+    }
+    let interrupts = vmcs.read(Field::GuestRflags) & INTERRUPTS != 0;
+    let mut window = false;
+    if let Some(event) = guest.event.take() {
+        vmcs.write(Field::EntryInterruption, event.information);
+        vmcs.write(Field::EntryErrorCode, event.error);
+        vmcs.write(Field::EntryLength, event.length);
+        window = guest.pending.is_some();
+    } else if let Some(vector) = guest.pending {
+        window = !interrupts || vmcs.read(Field::Interruptibility) & 3 != 0;
+        if !window {
+            vmcs.write(Field::EntryInterruption, 1 << 31 | u64::from(vector));
+            guest.pending = None;
+        }
+    }
+    set(vmcs, Field::Primary, controls::INTERRUPT_WINDOW, window);
+    let timer = ticks.filter(|_| !interrupts);
+    set(vmcs, Field::Pin, controls::PREEMPTION_TIMER, timer.is_some());
+    if let Some(ticks) = timer {
+        vmcs.write(Field::PreemptionTimer, ticks.min(u32::MAX.into()));
+    }
+}
+
+/// Sets or clears a control, writing only what changes.
+fn set(vmcs: &mut impl Vmcs, field: Field, bit: u64, on: bool) {
+    let old = vmcs.read(field);
+    let new = if on { old | bit } else { old & !bit };
+    if new != old {
+        vmcs.write(field, new);
+    }
+}
+
+fn apply(
+    vmcs: &mut impl Vmcs,
+    platform: &impl Platform,
+    guest: &mut Guest,
+    c: &mut Context,
+    answer: &Message,
+) {
+    if answer.label == label::RESUME_WITH_STATE {
+        load_state(vmcs, platform, guest, c);
+        return;
+    }
+    let words = answer.words;
+    let low = |value: u64| value & 0xffff_ffff;
+    match guest.ask {
+        Ask::Nothing => {}
+        Ask::In(1) => c.rax = c.rax & !0xff | words[0] & 0xff,
+        Ask::In(2) => c.rax = c.rax & !0xffff | words[0] & 0xffff,
+        Ask::In(_) => c.rax = low(words[0]),
+        Ask::Cpuid => {
+            (c.rax, c.rbx, c.rcx, c.rdx) = (low(words[0]), low(words[1]), low(words[2]), low(words[3]));
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Guests: what VT-x needs beyond an ordinary task. Everything here is logic over a VMCS behind a trait, and runs on
+//! the host too; the instructions are in the binary's `arch::vmx`.
+
+pub mod capability;
+pub mod controls;
+pub mod exit;
+pub mod guest;
+pub mod vmcs;
+
+pub use guest::Guest;
