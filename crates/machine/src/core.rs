@@ -70,7 +70,7 @@ impl Core {
             let waited = self.sinks.pending();
             self.fetch_output();
             // Whoever waits for output wants it now; so does a user whose guest has begun a line.
-            if self.stop_on_output || (!waited && self.sinks.pending() && !self.clock.is_virtual()) {
+            if self.stop_on_output || (!waited && self.sinks.pending()) {
                 attention |= Attention::EVENTS;
             }
         }

@@ -36,8 +36,9 @@ impl FileDisk {
         let file = OpenOptions::new().read(true).write(!read_only).open(path).map_err(|why| {
             let hint = match why.kind() {
                 io::ErrorKind::NotFound => "check the path",
+                io::ErrorKind::IsADirectory => "give the image's file",
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if !read_only => {
-                    "add ,readonly or ,snapshot to leave the file as it is, or change its permissions"
+                    "give it as --disk or --floppy PATH,readonly (or ,snapshot), or change its permissions"
                 }
                 _ => "check its permissions",
             };

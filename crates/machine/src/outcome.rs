@@ -29,7 +29,9 @@ pub enum Ended {
     Signal(i32),
     /// The user left (Ctrl-A x).
     Left,
-    /// The engine or the host failed: a message.
+    /// The host failed, as when it cannot take what the guest says: a message.
+    Host(String),
+    /// The engine failed: a message.
     Failed(String),
 }
 
@@ -40,6 +42,7 @@ impl Ended {
             Ended::HaltedForGood | Ended::PowerOff | Ended::Reset => 0,
             Ended::DebugExit(v) => (v << 1) as u8 | 1,
             Ended::TripleFault(_) => 6,
+            Ended::Host(_) => 4,
             Ended::Failed(_) => 8,
             Ended::Refused(_) | Ended::Unknown(_) => 10,
             Ended::Timeout | Ended::Hang(_) => 124,
@@ -62,6 +65,7 @@ impl Ended {
             Ended::Unknown(_) => "unknown",
             Ended::Signal(_) => "signal",
             Ended::Left => "left",
+            Ended::Host(_) => "host-error",
             Ended::Failed(_) => "failed",
         }
     }
@@ -89,7 +93,7 @@ impl std::fmt::Display for Ended {
             Ended::Unknown(_) => f.write_str("unknown exit"),
             Ended::Signal(n) => write!(f, "signal {n}"),
             Ended::Left => f.write_str("left by the user"),
-            Ended::Failed(why) => f.write_str(why),
+            Ended::Host(why) | Ended::Failed(why) => f.write_str(why),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Back to the initial state: for a guest that resets the machine, and for the next guest on the same machine.
 
+use std::time::Duration;
+
 use hako_engine::Time;
 use hako_firmware::Bios;
 use hako_mem::Gpa;
@@ -10,11 +12,17 @@ use crate::machine::Machine;
 use crate::media;
 use crate::outcome::Ended;
 
+/// How long the reset line is held, as chipsets do. Without it a guest that does nothing but reset would do so some
+/// hundred thousand times in a second of virtual time.
+const RESET_PULSE: Duration = Duration::from_millis(1);
+
 impl Machine {
     /// The guest's reset: CPU, chips and memory as at power-on. Time goes on, so that limits hold.
     pub(crate) fn restart(&mut self) -> Result<(), Ended> {
         self.resets += 1;
-        let now = self.core.now(self.raw_count());
+        let count = self.raw_count();
+        self.core.clock.skip_to(count, self.core.now(count) + RESET_PULSE);
+        let now = self.core.now(count);
         self.core.board.reset(now);
         self.power_on().map_err(|e| Ended::Failed(e.to_string()))
     }

@@ -61,7 +61,7 @@ impl Machine {
             self.core.tick(now);
         }
         self.core.horizon = self.core.next_event().min(until).min(limit);
-        if !self.core.clock.is_virtual() && self.core.sinks.pending() {
+        if self.core.sinks.pending() {
             if now.since(self.shown) >= FLUSH {
                 self.core.flush();
                 self.shown = now;
@@ -83,12 +83,10 @@ impl Machine {
             t.exit(now, &exit);
         }
         if let Some(e) = self.core.sink_error.take() {
-            return Err(Ended::Failed(format!("cannot write what the guest says: {e}")));
+            return Err(Ended::Host(format!("cannot write what the guest says: {e}")));
         }
         // A wish ends or restarts the machine whatever else the exit says.
-        while let Some(wish) = self.core.board.take_wish() {
-            self.grant(wish)?;
-        }
+        self.grant_all()?;
         self.handle(exit, until)?;
         if self.config.detect_hang { self.watch() } else { Ok(()) }
     }
@@ -96,6 +94,14 @@ impl Machine {
     /// When the time limit comes.
     fn limit(&self) -> Time {
         self.config.timeout.map_or(Time::NEVER, |t| Time::ZERO + t)
+    }
+
+    /// What chips want of the machine.
+    pub(crate) fn grant_all(&mut self) -> Result<(), Ended> {
+        while let Some(wish) = self.core.board.take_wish() {
+            self.grant(wish)?;
+        }
+        Ok(())
     }
 
     /// What a chip wants of the machine.

@@ -18,7 +18,8 @@ impl Machine {
             self.core.services |= 1u32.checked_shl(service as u32).unwrap_or(0);
         }
         if let Some(t) = self.core.trace.as_mut().filter(|t| t.what.int) {
-            t.line(now, format_args!("int  service {service:?} ax={:04x}", state.gpr[0] as u16));
+            let name = service.map_or_else(|| "?".into(), |s| format!("{s:?}"));
+            t.line(now, format_args!("int  service {name} ax={:04x}", state.gpr[0] as u16));
         }
         let served = self.core.board.serve(now, bios, &mut state);
         if !self.core.board.output().is_empty() {

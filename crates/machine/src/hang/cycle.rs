@@ -79,9 +79,7 @@ impl Machine {
                 .vcpu()
                 .run(&mut self.core, Deadline::Count(limit))
                 .map_err(|e| Ended::Failed(e.to_string()))?;
-            while let Some(wish) = self.core.board.take_wish() {
-                self.grant(wish)?;
-            }
+            self.grant_all()?;
             if self.done() != met.done {
                 return Ok(false);
             }
@@ -133,9 +131,7 @@ impl Machine {
             let before = self.raw_count();
             let Engine::Soft(v) = &mut self.engine else { return Ok(false) };
             let _ = v.cpu().step(&mut self.core);
-            while let Some(wish) = self.core.board.take_wish() {
-                self.grant(wish)?;
-            }
+            self.grant_all()?;
             if self.raw_count() == before {
                 return Ok(false); // An exception or an interrupt: not a circle after all.
             }
@@ -178,9 +174,7 @@ impl Machine {
             let before = self.done();
             let Engine::Soft(v) = &mut self.engine else { return Ok(()) };
             let stop = v.cpu().step(&mut self.core);
-            while let Some(wish) = self.core.board.take_wish() {
-                self.grant(wish)?;
-            }
+            self.grant_all()?;
             let after = self.done();
             if !own && after.acknowledged == before.acknowledged && after != before {
                 return Ok(());

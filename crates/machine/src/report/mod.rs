@@ -12,7 +12,7 @@ use hako_cpu::FaultLog;
 use hako_mem::GuestMemory;
 use hako_x86::{CpuState, Cr0, Vector};
 
-pub(crate) use code::one as instruction;
+pub(crate) use code::{bits, one as instruction};
 pub(crate) use faults::line as exception;
 
 /// A headline and sections of lines, ready to be printed.
