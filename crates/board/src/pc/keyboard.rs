@@ -26,6 +26,7 @@ pub(super) fn write(pc: &mut Pc, io: Io, value: u8) {
     pc.keyboard.write(register(io), value, io.now);
     let wish = pc.keyboard.take_wish();
     pc.wish(wish);
+    pc.settle_a20();
     pc.settle_keyboard();
 }
 

@@ -105,6 +105,26 @@ impl Layout {
         Ok(changed)
     }
 
+    /// Shows the first megabyte again at the second, as a CPU with address bit 20 masked sees it, or the second itself:
+    /// for engines that cannot mask the bit.
+    pub fn set_a20(&self, map: &mut MemoryMap, open: bool) -> Result<(), MapError> {
+        map.unmap(Gpa(MEGABYTE), MEGABYTE)?;
+        if open {
+            let len = self.low_ram().saturating_sub(MEGABYTE).min(MEGABYTE);
+            if len != 0 {
+                let offset = SlabOffset(MEGABYTE);
+                map.map(Region { gpa: Gpa(MEGABYTE), len, kind: RegionKind::Ram, offset })?;
+            }
+            return Ok(());
+        }
+        let first: Vec<Region> = map.regions().iter().filter(|r| r.gpa.0 < MEGABYTE).copied().collect();
+        for r in first {
+            let len = r.len.min(MEGABYTE - r.gpa.0);
+            map.map(Region { gpa: Gpa(r.gpa.0 + MEGABYTE), len, ..r })?;
+        }
+        Ok(())
+    }
+
     /// Maps one PAM segment. Where only writes go to RAM, reads come from the ROM and the bus does the writes.
     fn show(&self, map: &mut MemoryMap, s: Segment) -> Result<(), MapError> {
         let (start, len) = (u64::from(s.start), u64::from(s.len));
@@ -183,6 +203,19 @@ mod tests {
         let read_only = [0x10, 0x11, 0x11, 0x11, 0x11, 0x11, 0x11];
         assert_eq!(l.repam(&mut map, ALL_RAM, read_only), Ok(true));
         assert_eq!(at(&map, 0xc_0000), Some((RegionKind::Rom, 0xc_0000)));
+    }
+
+    #[test]
+    fn a_closed_a20_shows_the_first_megabyte_twice() {
+        let l = Layout::new(16 << 20, 64 << 10);
+        let open = l.map(ALL_ROM).unwrap();
+        let mut map = open.clone();
+        l.set_a20(&mut map, false).unwrap();
+        assert_eq!(at(&map, 0x10_0500), Some((RegionKind::Ram, 0x500)));
+        assert_eq!(at(&map, 0x1f_fff0), Some((RegionKind::Rom, (16 << 20) + 0xfff0)));
+        assert_eq!(at(&map, 0x20_0000), Some((RegionKind::Ram, 0x20_0000)));
+        l.set_a20(&mut map, true).unwrap();
+        assert_eq!(map.regions(), open.regions());
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub struct Pc {
     memory: GuestMemory,
     /// The PAM registers that the map shows.
     pam: [u8; 7],
+    /// The A20 gate as the map shows it; always open where the CPU masks the bit itself.
+    a20: bool,
     table: &'static [Range],
     wires: Wires,
     /// Absent where the engine has it.
@@ -123,6 +125,7 @@ impl Pc {
             memory_ranges: layout.memory_ranges(),
             layout,
             pam: [0; 7],
+            a20: true,
             table: ports::TABLE,
             wires: Wires::new(controller),
             pit: own.then(Pit::new),
@@ -332,15 +335,27 @@ impl Pc {
         self.wires.set_pirq(hako_chips::pci::piix::pirq(device, pin), level);
     }
 
-    /// Brings the map up to the PAM registers.
+    /// Brings the map up to the PAM registers, and to the A20 gate where the engine has no mask for it.
     fn repam(&mut self) {
         let pam = pci::pam(&self.pci);
+        let a20 = !self.wires.in_engine() || self.keyboard.a20();
         let mut map = self.memory.map().clone();
         // The layout's segments are whole pages in range: they cannot be refused.
-        if self.layout.repam(&mut map, self.pam, pam).unwrap_or(false) {
+        let mut changed = self.layout.repam(&mut map, self.pam, pam).unwrap_or(false);
+        if a20 != self.a20 || (changed && !a20) {
+            changed |= self.layout.set_a20(&mut map, a20).is_ok();
+        }
+        if changed {
             self.memory.set_map(map);
             self.attention |= Attention::MAP;
         }
-        self.pam = pam;
+        (self.pam, self.a20) = (pam, a20);
+    }
+
+    /// The A20 gate may have moved.
+    fn settle_a20(&mut self) {
+        if self.wires.in_engine() && self.keyboard.a20() != self.a20 {
+            self.repam();
+        }
     }
 }

@@ -15,6 +15,7 @@ pub(super) fn write_port92(pc: &mut Pc, _io: Io, value: u8) {
     pc.port92.write(value);
     // One gate, two hands on it: it stays as whoever touched it last has left it.
     pc.keyboard.set_a20(pc.port92.a20());
+    pc.settle_a20();
     let wish = pc.port92.take_wish();
     pc.wish(wish);
 }

@@ -87,6 +87,11 @@ impl Wires {
         }
     }
 
+    /// Whether the controllers are the engine's.
+    pub fn in_engine(&self) -> bool {
+        matches!(self.controller, Controller::Engine(_))
+    }
+
     /// The level into the CPU.
     pub fn intr(&self) -> bool {
         match &self.controller {
