@@ -1,6 +1,7 @@
 //! Guest tasks among the others: created and fed by their server, which is their pager.
 
 use crate::Kernel;
+use crate::hv::check::{self, Broken};
 use crate::hv::exit::{self, Action};
 use crate::hv::guest::{self, Ask, SWITCHED};
 use crate::hv::vmcs::{Field, Vmcs};
@@ -143,10 +144,8 @@ impl<P: Platform> Kernel<'_, P> {
                 guest::save_state(vmcs, platform, guest, &mut task.context);
             }
             (task.outgoing, task.grant, task.reason) = (message, None, Reason::Guest);
-            let failed = vmcs.read(Field::ExitReason) >> 31 & 1 == 1;
-            if failed {
-                let rip = vmcs.read(Field::GuestRip);
-                self.report(slot, format_args!("VM entry refused: its state is none (instruction {rip:#x})"));
+            if vmcs.read(Field::ExitReason) >> 31 & 1 == 1 {
+                self.explain(slot, vmcs);
             }
             match self.find(self.tasks[slot].pager).filter(|p| self.tasks[*p].state != State::Dead) {
                 Some(server) => self.send(slot, server),
@@ -154,6 +153,22 @@ impl<P: Platform> Kernel<'_, P> {
             }
         }
         action
+    }
+
+    /// A VM entry failed because of the guest's state: says by which rules.
+    fn explain(&mut self, slot: usize, vmcs: &impl Vmcs) {
+        let mut known = false;
+        for Broken { rule, field, value } in check::check(vmcs) {
+            known = true;
+            self.report(slot, format_args!("VM entry refused: {rule}, but {field:?} = {value:#x}"));
+        }
+        if !known {
+            let reason = vmcs.read(Field::ExitReason) & 0xffff;
+            self.report(
+                slot,
+                format_args!("VM entry refused with reason {reason}, by a rule not known here"),
+            );
+        }
     }
 
     /// A VM entry failed before it began: the VMCS is wrong, which is the kernel's fault, and only this guest's end.

@@ -2,6 +2,7 @@
 //! the host too; the instructions are in the binary's `arch::vmx`.
 
 pub mod capability;
+pub mod check;
 pub mod controls;
 pub mod exit;
 pub mod guest;
