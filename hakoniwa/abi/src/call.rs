@@ -92,7 +92,17 @@ impl Info {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let text = include_str!("../../../docs/hakoniwa.md");
+        for (number, name, arguments, values, does) in Call::TABLE {
+            let row = std::format!("| {number} | `{name}` | {arguments} | {values} | {does} |");
+            assert!(text.contains(&row), "docs/hakoniwa.md lacks: {row}");
+        }
+    }
 
     #[test]
     fn numbers_are_dense_and_lead_back_to_their_calls() {
