@@ -34,6 +34,8 @@ pub fn run(options: &Options) -> Outcome {
         tools::GRUB_TOOLS,
         tools::SYSLINUX,
         tools::SYSLINUX_INSTALLER,
+        tools::ISOLINUX,
+        tools::XORRISO,
         tools::MTOOLS,
     ])?;
     if !options.quick {

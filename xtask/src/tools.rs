@@ -26,6 +26,10 @@ pub const GRUB_TOOLS: Need = Need { what: "grub-mkimage", package: "grub-common"
 pub const SYSLINUX: Need = Need { what: "/usr/lib/syslinux/mbr/mbr.bin", package: "syslinux-common" };
 /// Installs syslinux into a FAT image without mounting it.
 pub const SYSLINUX_INSTALLER: Need = Need { what: "syslinux", package: "syslinux" };
+/// isolinux's boot sector.
+pub const ISOLINUX: Need = Need { what: "/usr/lib/ISOLINUX/isolinux.bin", package: "isolinux" };
+/// Makes CD images, also for grub-mkrescue.
+pub const XORRISO: Need = Need { what: "xorriso", package: "xorriso" };
 /// Makes FAT images.
 pub const MTOOLS: Need = Need { what: "mcopy", package: "mtools" };
 /// The rival with a translator.

@@ -34,7 +34,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: f64 = number.parse().map_err(|_| "expected a time such as 500ms, 5s or 2m".to_string())?;
     Duration::try_from_secs_f64(number * scale)
-        .map_err(|_| "expected a time that is positive and not endless".into())
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "expected a time that is positive and not endless".into())
 }
 
 /// A port number, decimal or 0x..., or `none`.
@@ -127,7 +129,7 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for bad in ["", "s", "-1s", "5 parsecs", "infs", "1e400"] {
+        for bad in ["", "s", "-1s", "5 parsecs", "infs", "1e400", "0s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

@@ -2,10 +2,10 @@
 
 use std::io::{Write, stdout};
 
-use hako_machine::{Builder, Config, Ended, Machine, Outcome, Source};
+use hako_machine::{Builder, Config, Ended, Machine, MachineKind, Outcome, Source};
 
 use crate::args::run::{RunArgs, RunOptions};
-use crate::png;
+use crate::png::Screenshot;
 
 /// Boots the image and runs it to its end.
 pub fn run(args: &RunArgs) -> u8 {
@@ -14,11 +14,22 @@ pub fn run(args: &RunArgs) -> u8 {
 
 /// Runs a machine to its end as the options say; returns the exit status.
 pub fn drive(config: Config, options: &RunOptions) -> u8 {
+    if config.machine == MachineKind::Bare && (options.screen || options.screenshot.is_some()) {
+        eprintln!("hako: a bare machine has no screen: --screen and --screenshot need --machine pc");
+        return 2;
+    }
     let mut machine = match Builder::from_config(config).build() {
         Ok(machine) => machine,
         Err(why) => {
             eprintln!("hako: {why}");
             return why.status();
+        }
+    };
+    let screenshot = match options.screenshot.as_deref().map(Screenshot::create).transpose() {
+        Ok(screenshot) => screenshot,
+        Err(why) => {
+            eprintln!("hako: {why}");
+            return 4;
         }
     };
     if options.verbose {
@@ -28,7 +39,7 @@ pub fn drive(config: Config, options: &RunOptions) -> u8 {
     }
     let outcome = machine.run();
     explain(&outcome, options);
-    match show_screen(&machine, options) {
+    match show_screen(&machine, options.screen, screenshot) {
         Ok(()) => outcome.status,
         Err(why) => {
             eprintln!("hako: {why}");
@@ -38,17 +49,14 @@ pub fn drive(config: Config, options: &RunOptions) -> u8 {
 }
 
 /// What `--screen` and `--screenshot` ask for.
-fn show_screen(machine: &Machine, options: &RunOptions) -> Result<(), String> {
-    const NONE: &str = "this machine has no screen: --screen and --screenshot need --machine pc";
-    if options.screen {
-        let screen = machine.screen().ok_or(NONE)?;
+fn show_screen(machine: &Machine, text: bool, screenshot: Option<Screenshot<'_>>) -> Result<(), String> {
+    if text && let Some(screen) = machine.screen() {
         write!(stdout(), "{screen}").map_err(|why| format!("standard output: {why}"))?;
     }
-    if let Some(path) = &options.screenshot {
-        let image = machine.picture().ok_or(NONE)?;
-        png::write(path, &image)?;
+    match (screenshot, machine.picture()) {
+        (Some(screenshot), Some(image)) => screenshot.write(&image),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Says on standard error how the run ended, where that is not what everybody hopes for, or always with `-v`.
@@ -56,7 +64,7 @@ fn explain(outcome: &Outcome, options: &RunOptions) {
     match &outcome.ended {
         Ended::TripleFault(report) | Ended::Refused(report) | Ended::Unknown(report) => eprint!("{report}"),
         Ended::Timeout => eprintln!("hako: timeout: the guest had not ended after {}", limit(options)),
-        Ended::Failed(why) => eprintln!("hako: {why}"),
+        Ended::Host(why) | Ended::Failed(why) => eprintln!("hako: {why}"),
         Ended::Hang(why) => eprintln!("hako: the guest hangs: {why}"),
         _ => {}
     }

@@ -1,0 +1,70 @@
+//! Arguments that cannot be meant, and the demonstrations.
+
+use crate::guest::{HALT, sector};
+use crate::hako::{Folder, engines, hako};
+
+#[test]
+fn arguments_out_of_range_are_usage_errors() {
+    let folder = Folder::new();
+    let image = folder.file("image", &sector(HALT));
+    let table: [&[&str]; 18] = [
+        &["--memory", "0"],
+        &["--memory", "1K"],
+        &["--memory", "100T"],
+        &["--memory", "5000G"],
+        &["--memory", "much"],
+        &["--timeout", "soon"],
+        &["--timeout", "-1s"],
+        &["--timeout", "0s"],
+        &["--boot", "tape"],
+        &["--engine", "steam"],
+        &["--machine", "mac"],
+        &["--clock", "broken"],
+        &["--serial", "file:"],
+        &["--debugcon", "x"],
+        &["--debug-exit", "0x10000"],
+        &["--disk", "x,if=scsi"],
+        &["--triple-fault", "ignore"],
+        &["--nonsense"],
+    ];
+    for args in table {
+        let done = hako(&[&["run", &image], args].concat());
+        assert_eq!(done.status, 2, "{args:?}: {}", done.err);
+        assert!(!done.err.is_empty() && done.out.is_empty(), "{args:?}");
+    }
+    hako(&["run", "--engine", "kvm", "--clock", "virtual", &image]).expect(2);
+    hako(&[]).expect(2);
+    hako(&["frobnicate"]).expect(2).says("frobnicate");
+    hako(&["run", &image, &image]).expect(2);
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for args in [&["--help"][..], &["run", "--help"], &["test", "--help"], &["demo", "--help"]] {
+        let done = hako(args).expect(0);
+        assert!(done.text().contains("Examples:") && done.err.is_empty(), "{args:?}");
+    }
+    assert!(hako(&["--version"]).expect(0).text().starts_with("hako "));
+    assert!(hako(&["doctor"]).expect(0).text().contains("soft"));
+}
+
+#[test]
+fn a_large_memory_is_given_without_being_touched() {
+    let folder = Folder::new();
+    let image = folder.file("image", &sector(HALT));
+    for memory in ["1M", "3G", "8G"] {
+        hako(&["run", "--engine", "soft", "--memory", memory, &image]).expect(0);
+    }
+}
+
+#[test]
+fn demonstrations_need_no_file() {
+    for engine in engines() {
+        let done = hako(&["demo", "hello", "--engine", engine]).expect(0);
+        assert_eq!(done.text(), "Hello KVM!");
+    }
+    assert!(hako(&["demo", "mbr", "--engine", "soft", "--screen"]).expect(0).text().contains('A'));
+    hako(&["demo", "triple-fault", "--engine", "soft"]).expect(6).says("triple fault");
+    assert!(hako(&["demo"]).expect(0).text().contains("hello"));
+    hako(&["demo", "nothing-like-this"]).expect(2).says("hako demo");
+}
