@@ -5,7 +5,7 @@ use std::process::Command;
 
 use clap::Args;
 
-use crate::{Outcome, tools};
+use crate::{Outcome, hakoniwa, tools};
 
 /// Options of `test`.
 #[derive(Args)]
@@ -47,14 +47,18 @@ pub fn run(options: &Options) -> Outcome {
         file_sizes(&tools::root())?;
     }
     let mut tests = Command::new("cargo");
-    tests.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]);
+    // Benchmarks are compiled by clippy above; run as tests they would only cost time.
+    let what = ["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--no-fail-fast"];
+    tests.args(what);
     if options.long {
         tests.env("HAKO_LONG", "1");
     }
-    eprintln!("xtask: cargo test --workspace --all-targets --no-fail-fast");
+    eprintln!("xtask: cargo {}", what.join(" "));
     tools::run(&mut tests)?;
-    // The core without the standard library, in a workspace of its own.
-    tools::cargo(&["run", "--quiet", "--manifest-path", "tests/no-std/Cargo.toml"])
+    tools::cargo(&["test", "--workspace", "--doc", "--quiet"])?;
+    // The core without the standard library, and the microkernel, in workspaces of their own.
+    tools::cargo(&["run", "--quiet", "--manifest-path", "tests/no-std/Cargo.toml"])?;
+    hakoniwa::run(&hakoniwa::Action::Test)
 }
 
 /// One concept a file: none longer than 600 lines.
