@@ -10,6 +10,7 @@ mod pci;
 mod ports;
 mod routing;
 mod rtc;
+mod saved;
 mod system;
 mod wires;
 
@@ -41,6 +42,8 @@ use hako_x86::{CpuState, Width};
 pub use disks::{Disks, MAX_HARD_DISKS};
 pub use layout::{Layout, MEGABYTE};
 use routing::Range;
+pub use saved::PcState;
+pub use wires::WiresState;
 use wires::{Controller, Wires};
 
 use crate::Output;
@@ -159,13 +162,14 @@ impl Pc {
     }
 
     /// Everything as at power-on, but for memory and disks.
-    pub fn reset(&mut self, _now: Time) {
+    pub fn reset(&mut self, now: Time) {
         self.pci.reset();
         self.wires.reset();
         if let Some(pit) = &mut self.pit {
             *pit = Pit::new();
         }
-        self.rtc = rtc::new(self.epoch, &self.layout, &self.disks, &self.boot);
+        // Its clock goes on and its memory is kept, as the battery does.
+        self.rtc.reset(now);
         self.keyboard = I8042::new();
         self.vga.reset();
         self.com1 = Serial::new();
@@ -190,6 +194,7 @@ impl Pc {
             self.boot = boot;
             self.describe_boot_order();
         }
+        self.rtc = rtc::new(self.epoch, &self.layout, &self.disks, &self.boot);
     }
 
     /// The CPU after RESET.

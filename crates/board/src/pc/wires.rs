@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use hako_chips::pci::piix::pirq_irq;
 use hako_chips::pic::Pics;
 use hako_engine::IrqSink;
+use serde::{Deserialize, Serialize};
 
 /// Where the wires end.
 pub enum Controller {
@@ -29,7 +30,35 @@ pub struct Wires {
     pub controller: Controller,
 }
 
+/// The levels of the wires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WiresState {
+    /// The levels that ISA devices drive, bit n for IRQ n.
+    pub isa: u16,
+    /// The levels of PIRQA to PIRQD.
+    pub pirq: u8,
+    /// The PIRQ route control registers.
+    pub route: [u8; 4],
+}
+
 impl Wires {
+    /// The levels.
+    pub fn save(&self) -> WiresState {
+        WiresState { isa: self.isa, pirq: self.pirq, route: self.route }
+    }
+
+    /// Takes levels over. Our own controllers come with what they knew of them; those of the engine are told.
+    pub fn restore(&mut self, state: &WiresState, pics: Option<Pics>) {
+        (self.isa, self.pirq, self.route) = (state.isa, state.pirq, state.route);
+        match pics {
+            Some(pics) => {
+                self.controller = Controller::Own(pics);
+                self.given = self.levels();
+            }
+            None => self.give(),
+        }
+    }
+
     /// All wires low.
     pub fn new(controller: Controller) -> Wires {
         Wires { isa: 0, pirq: 0, route: [0x80; 4], given: 0, controller }
@@ -66,14 +95,20 @@ impl Wires {
         self.give();
     }
 
-    /// Gives changed levels to the controller.
-    fn give(&mut self) {
+    /// The levels of the controller's inputs.
+    fn levels(&self) -> u16 {
         let mut levels = self.isa;
         for (i, route) in self.route.iter().enumerate() {
             if let (true, Some(irq)) = (self.pirq >> i & 1 != 0, pirq_irq(*route)) {
                 levels |= 1u16.checked_shl(irq.into()).unwrap_or(0);
             }
         }
+        levels
+    }
+
+    /// Gives changed levels to the controller.
+    fn give(&mut self) {
+        let levels = self.levels();
         let mut changed = levels ^ self.given;
         self.given = levels;
         while changed != 0 {
