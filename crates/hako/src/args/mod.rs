@@ -33,7 +33,7 @@ pub enum Command {
     /// Run the tests in *.hako.toml files
     Test(test::TestArgs),
     /// Run one of the guests that are built into hako
-    Demo(run::DemoArgs),
+    Demo(Box<run::DemoArgs>),
     /// Say what this machine offers to hako, and how to fix what is missing
     Doctor,
 }
