@@ -53,7 +53,7 @@ calls! {
     19 PortWrite("port, width, value") -> "", "Writes an I/O port.";
     20 Log("length, up to 48 bytes in 6 words") -> "", "Writes to the kernel's log; a line appears when it is complete.";
     21 Info("what") -> "value", "Asks the kernel for one number.";
-    22 GuestCreate("state page, priority, quota (pages), name (8 bytes)") -> "task", "Creates a guest task whose pager is the caller; PageMap gives it memory, TaskStart starts it from the state page.";
+    22 GuestCreate("state page, priority, quota (pages), name (8 bytes), policy") -> "task", "Creates a guest task whose pager is the caller; PageMap gives it memory, TaskStart starts it from the state page.";
     23 GuestInject("task, vector") -> "", "Has a guest take an external interrupt as soon as it can; one at a time.";
 }
 

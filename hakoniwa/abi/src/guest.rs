@@ -60,6 +60,28 @@ pub struct State {
     pub idtr: [u64; 2],
 }
 
+/// What the kernel may answer without the server: bits of `GuestCreate`'s policy.
+pub mod policy {
+    /// A guest that halts waits in the kernel until something is injected.
+    pub const HALT: u64 = 1;
+    /// CPUID is answered from the table in the state page; what is not in it reads as zero.
+    pub const CPUID: u64 = 2;
+    /// All of them.
+    pub const ALL: u64 = 3;
+}
+
+/// The CPUID table in the state page, behind the state: how many entries, then for each leaf and subleaf, EAX and EBX,
+/// ECX and EDX, the first of each pair in the low half.
+pub const CPUID_COUNT: usize = 64;
+/// The first entry's word.
+pub const CPUID_TABLE: usize = 65;
+/// Words of an entry.
+pub const CPUID_ENTRY: usize = 3;
+/// The most entries.
+pub const CPUID_MOST: usize = (512 - CPUID_TABLE) / CPUID_ENTRY;
+/// The subleaf of an entry that stands for all of them.
+pub const ANY_SUBLEAF: u64 = 0xffff_ffff;
+
 /// Words of a [`State`].
 pub const WORDS: usize = size_of::<State>() / 8;
 

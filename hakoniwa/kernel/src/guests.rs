@@ -11,7 +11,7 @@ use crate::lifecycle::Plan;
 use crate::paging::{self, User};
 use crate::platform::Platform;
 use crate::task::{Reason, State};
-use hakoniwa_abi::guest::label::RESUME_WITH_STATE;
+use hakoniwa_abi::guest::{label::RESUME_WITH_STATE, policy};
 use hakoniwa_abi::message::{exit as code, label};
 use hakoniwa_abi::{Access, Error, Message, TaskId, rights};
 
@@ -19,10 +19,13 @@ impl<P: Platform> Kernel<'_, P> {
     /// Makes a guest task of the caller. Its state page is one of the caller's, which the kernel keeps mapped.
     pub(crate) fn guest_create(&mut self, me: usize) -> Result<(), Error> {
         let c = &self.tasks[me].context;
-        let (at, priority, quota, name) = (c.rdi, c.rsi as usize, c.rdx, c.r8.to_le_bytes());
+        let (at, priority, quota, name, policy) = (c.rdi, c.rsi as usize, c.rdx, c.r8.to_le_bytes(), c.r9);
         let caller = &self.tasks[me];
         if caller.rights & rights::HV == 0 || priority > caller.priority {
             return Err(Error::Denied);
+        }
+        if policy & !policy::ALL != 0 {
+            return Err(Error::BadArgument);
         }
         if self.hv_missing != 0 {
             return Err(Error::Unsupported);
@@ -39,7 +42,7 @@ impl<P: Platform> Kernel<'_, P> {
         let slot =
             self.create(Plan { pager: id, parent: id, priority, rights: 0, quota, name, guest: true })?;
         self.tasks[me].used += quota;
-        match self.guest_memory(slot, state) {
+        match self.guest_memory(slot, state, policy) {
             Ok(guest) => {
                 self.tasks[slot].guest = Some(guest);
                 self.tasks[me].peers |= 1 << slot;
@@ -54,7 +57,7 @@ impl<P: Platform> Kernel<'_, P> {
     }
 
     /// The kernel's pages of a guest. Those taken before an error are freed with the task.
-    fn guest_memory(&mut self, slot: usize, state: u64) -> Result<Guest, Error> {
+    fn guest_memory(&mut self, slot: usize, state: u64, policy: u64) -> Result<Guest, Error> {
         let vmcs = self.take_kernel(slot)?;
         let msrs = self.take_kernel(slot).inspect_err(|_| {
             let payer = self.frames.release(frame(vmcs));
@@ -77,6 +80,7 @@ impl<P: Platform> Kernel<'_, P> {
             msrs,
             fresh: true,
             launched: false,
+            policy,
             cr2: 0,
             event: None,
             pending: None,
@@ -109,6 +113,9 @@ impl<P: Platform> Kernel<'_, P> {
             return Err(Error::BadState);
         }
         guest.pending = Some(vector);
+        if self.tasks[slot].state == State::Halted {
+            self.wake(slot);
+        }
         Ok(())
     }
 
@@ -130,8 +137,7 @@ impl<P: Platform> Kernel<'_, P> {
 
     /// The running guest left; its VMCS is current, its registers are in its context. What is left to do for the
     /// processor comes back.
-    pub fn guest_exit(&mut self, now: u64, vmcs: &mut impl Vmcs) -> Action {
-        self.now = now;
+    pub fn guest_exit(&mut self, vmcs: &mut impl Vmcs) -> Action {
         let slot = self.current;
         let Kernel { platform, tasks, .. } = self;
         let task = &mut tasks[slot];
@@ -139,7 +145,9 @@ impl<P: Platform> Kernel<'_, P> {
             return Action::Resume;
         };
         let action = exit::handle(vmcs, platform, guest, &mut task.context);
-        if let Action::Ask(message, with_state) = action {
+        if action == Action::Halt {
+            self.block(slot, State::Halted);
+        } else if let Action::Ask(message, with_state) = action {
             if with_state {
                 guest::save_state(vmcs, platform, guest, &mut task.context);
             }

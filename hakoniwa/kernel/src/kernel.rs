@@ -26,7 +26,7 @@ pub struct Kernel<'a, P: Platform> {
     pub hv_missing: u64,
     pub(crate) queues: Queues,
     pub(crate) now: u64,
-    /// Who gets the rest of the running task's slice: the peer of its call.
+    /// Who gets the rest of the running task's slice when it waits: the last that it called or answered.
     pub(crate) hint: Option<usize>,
     pub(crate) slice_end: u64,
     pub(crate) next_timer: u64,
@@ -87,11 +87,10 @@ impl<'a, P: Platform> Kernel<'a, P> {
         }
         let top = self.queues.top();
         let is_top = |slot: usize| top & 1 << slot != 0;
-        let hint = self.hint.take();
         if now < self.slice_end && is_top(self.current) {
             return self.current;
         }
-        self.current = match hint {
+        self.current = match self.hint.take() {
             Some(peer) if now < self.slice_end && is_top(peer) => {
                 self.queues.took(peer, self.tasks[peer].priority);
                 peer

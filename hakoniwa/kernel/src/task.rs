@@ -20,6 +20,8 @@ pub enum State {
     Sending(TaskId),
     /// Its message was taken; waits for the reply.
     Waiting(TaskId),
+    /// A guest that waits for an interrupt.
+    Halted,
     /// Ended; its creator knows or has no way to.
     Dead,
 }

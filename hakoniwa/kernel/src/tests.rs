@@ -309,6 +309,24 @@ fn equals_share_the_processor_and_the_higher_has_it() {
 }
 
 #[test]
+fn who_waits_leaves_its_slice_to_whom_it_answered() {
+    let mut world = world();
+    let (init, server, client) = pair(&mut world);
+    let _other = child(&mut world, init, 5);
+    receive(&mut world, server);
+    receive(&mut world, init);
+    while world.pick(0) != client.slot() {
+        world.current = 0;
+    }
+    send(&mut world, client, Call::Call, server, Message::new(HELLO, &[]), 0).unwrap();
+    assert_eq!(world.pick(1), server.slot());
+    send(&mut world, server, Call::Reply, client, Message::new(HELLO, &[]), 0).unwrap();
+    assert_eq!(world.pick(2), server.slot(), "it still runs");
+    receive(&mut world, server);
+    assert_eq!(world.pick(3), client.slot());
+}
+
+#[test]
 fn a_sequence_of_random_calls_never_breaks_the_accounts() {
     let mut world = world();
     let init = init(&world);

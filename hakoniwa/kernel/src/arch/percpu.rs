@@ -95,7 +95,6 @@ impl PerCpu {
         let PerCpu { kernel: Some(kernel), clock, apic, armed, root, open, .. } = self else {
             panic!("an interrupt before there is a kernel");
         };
-        let now = clock.now();
         let Context { mut vector, cs, rip, error, .. } = kernel.tasks[kernel.current].context;
         if vector == vmx::EXIT {
             // The exit loaded the kernel's own tables.
@@ -103,15 +102,18 @@ impl PerCpu {
             if let Some(guest) = &mut kernel.tasks[kernel.current].guest {
                 guest.cr2 = cpu::fault_address();
             }
-            match kernel.guest_exit(now, &mut vmx::Current) {
+            match kernel.guest_exit(&mut vmx::Current) {
                 Action::Interrupt(host) => vector = host,
                 Action::Open => {
                     *open = true;
                     return;
                 }
-                Action::Resume | Action::Ask(..) => return,
+                // Nothing changed but the guest, and whatever ends its time comes as an interrupt.
+                Action::Resume => self.again(),
+                Action::Halt | Action::Ask(..) => return,
             }
         }
+        let now = clock.now();
         match vector {
             vmx::FAILED => kernel.guest_failed(vmx::Current.read(Field::InstructionError)),
             entry::OPEN => {}
@@ -136,6 +138,15 @@ impl PerCpu {
             }
             other => panic!("interrupt {other}, which nobody asked for"),
         }
+    }
+
+    /// Enters the guest that just left, once more.
+    fn again(&mut self) -> ! {
+        let PerCpu { kernel: Some(kernel), vmx: Some(vmx), armed, clock, .. } = self else {
+            panic!("no guest to go back to");
+        };
+        let stay = |clock: &Clock| stay(clock, *armed, clock.now());
+        vmx.again(&mut kernel.tasks[kernel.current], &Hardware, || stay(clock))
     }
 
     /// Chooses a task and continues it.
@@ -173,16 +184,19 @@ impl PerCpu {
             unsafe { cpu::set_root(root) };
         }
         if let (Some(vmx), true) = (&self.vmx, task.guest.is_some()) {
-            /// The longest that a guest stays with its interrupts off before the host looks at its own.
-            const STAY: u64 = 1_000_000;
             let [task_state, gdt, idt] = self.tables.addresses();
             let host = Host { root: own_root, percpu: self.me as u64, task: task_state, gdt, idt };
-            let stay = self.clock.ticks(deadline.saturating_sub(now).min(STAY));
-            vmx.enter(task, slot, &host, &Hardware, stay);
+            vmx.enter(task, slot, &host, &Hardware, || stay(&self.clock, deadline, now));
         }
         // SAFETY: the context is that of the chosen task, in user mode, or the idle loop's.
         unsafe { entry::resume(context) }
     }
+}
+
+/// How long a guest stays with its interrupts off before the host looks at its own, in TSC ticks.
+fn stay(clock: &Clock, deadline: u64, now: u64) -> u64 {
+    const LONGEST: u64 = 1_000_000;
+    clock.ticks(deadline.saturating_sub(now).min(LONGEST))
 }
 
 /// Called by the entry code with all registers saved, on the kernel's stack, with interrupts off.

@@ -138,7 +138,14 @@ impl Vmx {
 
     /// Enters a guest. `stay` is how many TSC ticks it may stay with its interrupts off: some processors (Bochs's)
     /// report no external interrupt in that time, and nothing is lost on the others.
-    pub fn enter(&self, task: &mut Task, slot: usize, host: &Host, platform: &impl Platform, stay: u64) -> ! {
+    pub fn enter(
+        &self,
+        task: &mut Task,
+        slot: usize,
+        host: &Host,
+        platform: &impl Platform,
+        stay: impl FnOnce() -> u64,
+    ) -> ! {
         let root = task.root;
         let context = &raw mut task.context;
         let Some(guest) = &mut task.guest else { panic!("not a guest") };
@@ -157,8 +164,15 @@ impl Vmx {
                 memory::store(guest.msrs + HOST_MSRS + number as u64 * 16 + 8, msr(index));
             }
         }
-        let ticks = self.timer_shift.map(|shift| stay >> shift);
-        guest::before_entry(&mut vmcs, platform, guest, &mut task.context, ticks);
+        self.again(task, platform, stay)
+    }
+
+    /// Enters the guest whose VMCS is current.
+    pub fn again(&self, task: &mut Task, platform: &impl Platform, stay: impl FnOnce() -> u64) -> ! {
+        let context = &raw mut task.context;
+        let Some(guest) = &mut task.guest else { panic!("not a guest") };
+        let ticks = || self.timer_shift.map(|shift| stay() >> shift);
+        guest::before_entry(&mut Current, platform, guest, &mut task.context, ticks);
         let launched = u32::from(guest.launched);
         guest.launched = true;
         // SAFETY: the kernel takes no page faults, so CR2 is free; the VMCS is current, its host state is this

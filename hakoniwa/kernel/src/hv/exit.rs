@@ -5,7 +5,7 @@ use super::vmcs::{Field, Vmcs};
 use crate::context::Context;
 use crate::platform::Platform;
 use hakoniwa_abi::Message;
-use hakoniwa_abi::guest::label;
+use hakoniwa_abi::guest::{ANY_SUBLEAF, CPUID_COUNT, CPUID_ENTRY, CPUID_MOST, CPUID_TABLE, label, policy};
 
 /// What to do after an exit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +14,8 @@ pub enum Action {
     Resume,
     /// Handle the host's interrupt with this vector.
     Interrupt(u64),
+    /// Let the guest wait until something is injected.
+    Halt,
     /// Let the host take its interrupts: the guest stayed with its own turned off for long.
     Open,
     /// Ask the server; the state is written to its page if the flag is set.
@@ -71,14 +73,17 @@ pub fn handle(
     keep_event(vmcs, guest);
     let reason = vmcs.read(Field::ExitReason);
     match reason {
-        // Only NMIs: no exception is intercepted. The host's handler had nothing to do for it.
-        reason::EXCEPTION => Action::Resume,
+        reason::EXCEPTION => exception(vmcs, guest),
         reason::EXTERNAL_INTERRUPT => Action::Interrupt(vmcs.read(Field::ExitInterruption) & 0xff),
         reason::TRIPLE_FAULT => Action::Ask(Message::new(label::TRIPLE_FAULT, &[]), true),
         // The entry injects.
         reason::INTERRUPT_WINDOW => Action::Resume,
         reason::CPUID => {
             advance(vmcs);
+            if guest.policy & policy::CPUID != 0 {
+                table(platform, guest, c);
+                return Action::Resume;
+            }
             guest.ask = Ask::Cpuid;
             Action::Ask(Message::new(label::CPUID, &[c.rax & 0xffff_ffff, c.rcx & 0xffff_ffff]), false)
         }
@@ -87,6 +92,9 @@ pub fn handle(
             let on = vmcs.read(Field::GuestRflags) & INTERRUPTS != 0;
             if on && guest.pending.is_some() {
                 return Action::Resume;
+            }
+            if on && guest.policy & policy::HALT != 0 {
+                return Action::Halt;
             }
             Action::Ask(Message::new(label::HALT, &[on.into()]), false)
         }
@@ -129,10 +137,44 @@ pub fn handle(
     }
 }
 
+/// NMIs, for which the host has nothing to do, and the exceptions that are intercepted: an alignment check goes to the
+/// guest unless it came up while an event was delivered; a machine check is the end of the guest that met it.
+fn exception(vmcs: &impl Vmcs, guest: &mut Guest) -> Action {
+    const ALIGNMENT: u64 = 17;
+    const NMI: u64 = 2;
+    let information = vmcs.read(Field::ExitInterruption);
+    if information >> 8 & 7 == NMI {
+        return Action::Resume;
+    }
+    if information & 0xff == ALIGNMENT && guest.event.is_none() {
+        let error = vmcs.read(Field::ExitErrorCode);
+        guest.event = Some(Event { information: information & KEPT, error, length: 0 });
+        return Action::Resume;
+    }
+    other(vmcs)
+}
+
+/// CPUID from the server's table, which it may change at any time: it decides what the guest sees, and nothing else.
+fn table(platform: &impl Platform, guest: &Guest, c: &mut Context) {
+    let word = |index: usize| platform.load(guest.state + index as u64 * 8);
+    let (leaf, subleaf) = (c.rax & 0xffff_ffff, c.rcx & 0xffff_ffff);
+    let [one, any] = [subleaf, ANY_SUBLEAF].map(|subleaf| leaf | subleaf << 32);
+    let count = word(CPUID_COUNT).min(CPUID_MOST as u64) as usize;
+    let mut places = (0..count).map(|n| CPUID_TABLE + n * CPUID_ENTRY);
+    let found = places.find(|place| {
+        let key = word(*place);
+        key == one || key == any
+    });
+    let (first, second) = found.map_or((0, 0), |place| (word(place + 1), word(place + 2)));
+    (c.rax, c.rbx) = (first & 0xffff_ffff, first >> 32);
+    (c.rcx, c.rdx) = (second & 0xffff_ffff, second >> 32);
+}
+
+/// Vector, type, error-code flag, valid: bit 12 and above are undefined in what an exit tells of an event.
+const KEPT: u64 = 0x8000_0fff;
+
 /// An event that the exit interrupted is delivered with the next entry (SDM Vol. 3C, 27.2.4).
 fn keep_event(vmcs: &impl Vmcs, guest: &mut Guest) {
-    /// Vector, type, error-code flag, valid: bit 12 and above are undefined.
-    const KEPT: u64 = 0x8000_0fff;
     let information = vmcs.read(Field::Vectoring);
     if information & 1 << 31 != 0 {
         guest.event = Some(Event {
@@ -290,6 +332,7 @@ mod tests {
             msrs: 0x2000,
             fresh: false,
             launched: true,
+            policy: 0,
             cr2: 0,
             event: None,
             pending: None,
@@ -313,7 +356,7 @@ mod tests {
         }
 
         fn enter(&mut self) {
-            guest::before_entry(&mut self.vmcs, &self.machine, &mut self.guest, &mut self.c, None);
+            guest::before_entry(&mut self.vmcs, &self.machine, &mut self.guest, &mut self.c, || None);
         }
     }
 
@@ -353,6 +396,60 @@ mod tests {
         s.vmcs.write(Field::GuestRflags, 0x202);
         assert_eq!(s.exit(12, 0), Action::Ask(Message::new(label::HALT, &[1]), false));
         assert_eq!(s.vmcs.read(Field::Interruptibility), 0);
+    }
+
+    #[test]
+    fn cpuid_by_the_table_costs_no_message() {
+        let mut s = setup();
+        s.guest.policy = policy::CPUID;
+        let mut word = |index: usize, value: u64| s.machine.store(0x1000 + index as u64 * 8, value);
+        word(CPUID_COUNT, 2);
+        word(CPUID_TABLE, 4 | 1 << 32);
+        word(CPUID_TABLE + 1, 10 | 11 << 32);
+        word(CPUID_TABLE + 2, 12 | 13 << 32);
+        word(CPUID_TABLE + 3, 4 | ANY_SUBLEAF << 32);
+        word(CPUID_TABLE + 4, 20);
+        (s.c.rax, s.c.rcx) = (4, 1);
+        assert_eq!(s.exit(10, 0), Action::Resume);
+        assert_eq!([s.c.rax, s.c.rbx, s.c.rcx, s.c.rdx], [10, 11, 12, 13]);
+        (s.c.rax, s.c.rcx) = (4, 7);
+        s.exit(10, 0);
+        assert_eq!([s.c.rax, s.c.rbx, s.c.rcx, s.c.rdx], [20, 0, 0, 0]);
+        s.c.rax = 5;
+        s.exit(10, 0);
+        assert_eq!(s.c.rax, 0);
+    }
+
+    #[test]
+    fn a_table_of_any_count_stays_in_its_page() {
+        let mut s = setup();
+        s.guest.policy = policy::CPUID;
+        s.guest.state = 0x3000;
+        s.machine.store(0x3000 + CPUID_COUNT as u64 * 8, u64::MAX);
+        s.c.rax = 77;
+        assert_eq!(s.exit(10, 0), Action::Resume, "beyond the page there is no memory");
+    }
+
+    #[test]
+    fn halting_in_the_kernel_needs_interrupts_on() {
+        let mut s = setup();
+        s.guest.policy = policy::HALT;
+        assert!(matches!(s.exit(12, 0), Action::Ask(..)));
+        s.vmcs.write(Field::GuestRflags, 0x202);
+        assert_eq!(s.exit(12, 0), Action::Halt);
+        s.guest.pending = Some(0x20);
+        assert_eq!(s.exit(12, 0), Action::Resume);
+    }
+
+    #[test]
+    fn an_alignment_check_is_the_guests_but_not_in_a_delivery() {
+        let mut s = setup();
+        s.vmcs.write(Field::ExitInterruption, 0x8000_0b11);
+        assert_eq!(s.exit(0, 0), Action::Resume);
+        s.enter();
+        assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0b11);
+        s.vmcs.write(Field::Vectoring, 0x8000_0b11);
+        assert!(matches!(s.exit(0, 0), Action::Ask(..)));
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Guest {
     pub fresh: bool,
     /// The next entry is a resumption.
     pub launched: bool,
+    /// What the kernel answers without the server.
+    pub policy: u64,
     /// CR2, which VMX does not switch.
     pub cr2: u64,
     /// An event to inject with the next entry.
@@ -85,6 +87,9 @@ pub const SWITCHED: [u32; 5] = [0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_00
 /// Where the host's values are in the page of MSRs; the guest's are at its start.
 pub const HOST_MSRS: u64 = 2048;
 
+/// Exceptions that exit: #AC, whose delivery a guest can make fault for ever inside the processor, and #MC.
+const INTERCEPTED: u64 = 1 << 17 | 1 << 18;
+
 /// Fills the fields of a new VMCS that do not change, but for the host's state.
 pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &Guest, root: u64, vpid: u64) {
     /// Four-level walk, write-back tables.
@@ -111,7 +116,7 @@ pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &Guest, root
         (Field::EntryMsrLoadCount, SWITCHED.len() as u64),
         (Field::ExitMsrLoadCount, SWITCHED.len() as u64),
         (Field::GuestDr7, 0x400),
-        (Field::ExceptionBitmap, 0),
+        (Field::ExceptionBitmap, INTERCEPTED),
         (Field::Activity, 0),
         (Field::FaultMask, 0),
         (Field::FaultMatch, 0),
@@ -247,7 +252,7 @@ pub fn before_entry(
     platform: &impl Platform,
     guest: &mut Guest,
     c: &mut Context,
-    ticks: Option<u64>,
+    ticks: impl FnOnce() -> Option<u64>,
 ) {
     if let Some(answer) = guest.answer.take() {
         apply(vmcs, platform, guest, c, &answer);
@@ -267,7 +272,7 @@ pub fn before_entry(
         }
     }
     set(vmcs, Field::Primary, controls::INTERRUPT_WINDOW, window);
-    let timer = ticks.filter(|_| !interrupts);
+    let timer = if interrupts { None } else { ticks() };
     set(vmcs, Field::Pin, controls::PREEMPTION_TIMER, timer.is_some());
     if let Some(ticks) = timer {
         vmcs.write(Field::PreemptionTimer, ticks.min(u32::MAX.into()));

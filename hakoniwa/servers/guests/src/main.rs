@@ -5,7 +5,7 @@
 
 mod sample;
 
-use hakoniwa_abi::guest::{State, label};
+use hakoniwa_abi::guest::{self, State, label};
 use hakoniwa_abi::label::{EXITED, RESUME};
 use hakoniwa_abi::{Access, Call, Error, Info, Message, PAGE, TaskId, layout};
 use hakoniwa_runtime::{self as rt, now, println};
@@ -36,11 +36,12 @@ fn main(_: u64) -> u64 {
         }
     }
     let memory = rt::page_alloc(RAM, Access::WRITE, PAGES + 2);
-    let tests: [(&str, Test); 6] = [
+    let tests: [(&str, Test); 7] = [
         ("tour", tour),
         ("a runaway with interrupts off", runaway),
         ("memory that is not there", wild),
         ("a storm of ports", storm),
+        ("answers of the kernel", policy),
         ("a state that is none", invalid),
         ("wrong calls", wrong_calls),
     ];
@@ -68,6 +69,11 @@ fn count() -> u16 {
 
 /// A guest with this code in fresh memory, started.
 fn start(code: &[u8], state: &State) -> Result<TaskId, Error> {
+    start_with(code, state, 0)
+}
+
+/// The same with a policy.
+fn start_with(code: &[u8], state: &State, policy: u64) -> Result<TaskId, Error> {
     // SAFETY: these pages are mapped, and no guest runs.
     unsafe {
         core::ptr::write_bytes(ram(0), 0, (PAGES * PAGE) as usize);
@@ -75,7 +81,7 @@ fn start(code: &[u8], state: &State) -> Result<TaskId, Error> {
         (STATE as *mut State).write(*state);
     }
     let name = rt::name_word("guest");
-    let id = TaskId(rt::raw(Call::GuestCreate, [STATE, 3, 40, name, 0, 0])? as u32);
+    let id = TaskId(rt::raw(Call::GuestCreate, [STATE, 3, 40, name, policy, 0])? as u32);
     rt::page_map(id, RAM, 0, Access::GUEST, PAGES)?;
     rt::task_start(id, 0, 0, 0)?;
     Ok(id)
@@ -234,6 +240,39 @@ fn storm() -> Result<bool, Error> {
     })
 }
 
+/// CPUID from the table and HLT cost no message; an injection wakes the guest.
+fn policy() -> Result<bool, Error> {
+    let table = [1, 1 | guest::ANY_SUBLEAF << 32, 0x1234_5678 << 32, 0];
+    // SAFETY: the table's place in the state page, which is mapped; no guest runs.
+    unsafe {
+        let place = (STATE as *mut u64).add(guest::CPUID_COUNT);
+        table.iter().enumerate().for_each(|(n, word)| place.add(n).write(*word));
+    }
+    let id = start_with(sample::policy(), &real_mode(), guest::policy::ALL)?;
+    let (mut announced, mut woken) = (0, false);
+    serve(id, |message| {
+        let [port, _, _, value, ..] = message.words;
+        match message.label {
+            hakoniwa_abi::label::NOTIFICATION => {
+                woken = true;
+                inject(id)?;
+            }
+            label::IO if port == 0x80 => {
+                announced += 1;
+                match announced {
+                    1 => println!("policy: a CPUID answered by the kernel takes {} ticks", value / 1000),
+                    2 if value != 0x1234_5678 => return Ok(Some(false)),
+                    2 => rt::timer(now() + WHILE, 0)?,
+                    _ => return Ok(Some(woken && value == 2)),
+                }
+                go_on(id, &[])?;
+            }
+            _ => return Ok(Some(false)),
+        }
+        Ok(None)
+    })
+}
+
 /// A state that VT-x refuses is the server's problem, with the reason, and nobody else's.
 fn invalid() -> Result<bool, Error> {
     /// VM-entry failure due to invalid guest state.
@@ -255,6 +294,7 @@ fn wrong_calls() -> Result<bool, Error> {
         create(0xffff_8000_0000_0000, 3, 30) == Some(Error::NotMapped),
         create(layout::IMAGE, 3, 30) == Some(Error::NotMapped),
         create(STATE, 7, 30) == Some(Error::Denied),
+        rt::raw(Call::GuestCreate, [STATE, 3, 30, 0, 4, 0]) == Err(Error::BadArgument),
         create(STATE, 3, 1 << 20) == Some(Error::Quota),
         map(0xffff_8000_0000_0000, 0, 7, 1) == Some(Error::BadArgument),
         map(RAM - PAGE, 0, 7, 1) == Some(Error::NotMapped),

@@ -176,6 +176,34 @@ storm_start:
     rep outsb
     hlt
 storm_end:
+
+policy_start:
+    xor ax, ax
+    mov ds, ax
+    mov ss, ax
+    mov sp, 0x1000
+    mov word ptr [0x100], offset policy_handler_at
+    mov word ptr [0x102], 0
+    rdtsc
+    mov esi, eax
+    mov di, 1000
+7:  mov eax, 1
+    cpuid
+    dec di
+    jnz 7b
+    rdtsc
+    sub eax, esi
+    out 0x80, eax
+    mov eax, ebx
+    out 0x80, eax
+    sti
+    hlt
+    mov al, 2
+    out 0x80, al
+policy_handler:
+    iret
+policy_end:
+    .set policy_handler_at, policy_handler - policy_start + 0x1000
     .code64
     .text
 "#
@@ -200,5 +228,6 @@ samples! {
     tour sample_start sample_end "Every phase.",
     runaway runaway_start runaway_end "Interrupts off, for ever.",
     wild wild_start wild_end "Reads memory that it does not have.",
+    policy policy_start policy_end "CPUID a thousand times, then HLT.",
     storm storm_start storm_end "Every kind of port, then a string instruction.",
 }

@@ -83,14 +83,14 @@ impl Test {
         let free = rt::info(Info::FreePages);
         let tasks = rt::info(Info::Tasks);
 
-        let guests = self.spawn("guests", 5, rights::HV, 0);
-        self.exits("guests", guests, 0);
+        let guests = [(); 2].map(|()| self.spawn("guests", 4, rights::HV, 0));
         let clock = self.spawn("clock", 5, rights::PORTS | rights::IRQS, 0);
         let runaway = self.spawn("hostile", 3, 0, RUNAWAY << 32);
         let hellos = [(); 3].map(|()| self.spawn("hello", 3, 0, me));
         let hostile = self.spawn("hostile", 3, 0, me);
         hellos.into_iter().for_each(|id| self.exits("hello", id, 0));
         self.exits("hostile", hostile, 0);
+        guests.into_iter().for_each(|id| self.exits("guests", id, 0));
         self.exits("clock", clock, 0);
         let killed = vm::kill(self.vm, runaway).is_ok();
         self.expect("a runaway is ended", killed);
