@@ -9,26 +9,26 @@ const LONGEST: usize = 510;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Genome(Vec<u8>);
 
-/// Instructions as nature might stumble on them: an opcode, and how many random bytes follow. No operand is given away.
-const WORDS: [(u8, usize); 14] = [
-    (0xb0, 1), // mov al, imm8
-    (0xb4, 1), // mov ah, imm8
-    (0xb3, 1), // mov bl, imm8
-    (0xb8, 2), // mov ax, imm16
-    (0xbb, 2), // mov bx, imm16
-    (0xcd, 1), // int imm8
-    (0x04, 1), // add al, imm8
-    (0x2c, 1), // sub al, imm8
-    (0x34, 1), // xor al, imm8
-    (0x40, 0), // inc ax
-    (0x48, 0), // dec ax
-    (0x50, 0), // push ax
-    (0x58, 0), // pop ax
-    (0x90, 0), // nop
+/// Instructions as nature might stumble on them: the opcode, and from what range each operand byte comes. The ranges are what
+/// makes sense to the firmware's services; which service and which letter is for evolution to find.
+const WORDS: [(u8, &[(u8, u8)]); 11] = [
+    (0xb0, &[TEXT]),           // mov al, letter
+    (0xb4, &[FUNCTION]),       // mov ah, function
+    (0xb8, &[TEXT, FUNCTION]), // mov ax, function and letter
+    (0xbb, &[ANY, ANY]),       // mov bx, imm16
+    (0xcd, &[SERVICE]),        // int service
+    (0x04, &[ANY]),            // add al, imm8
+    (0x34, &[ANY]),            // xor al, imm8
+    (0x40, &[]),               // inc ax
+    (0x48, &[]),               // dec ax
+    (0x50, &[]),               // push ax
+    (0x58, &[]),               // pop ax
 ];
 
-/// The firmware's services: what an INT is most likely to be about.
-const SERVICES: [u8; 4] = [0x10, 0x12, 0x13, 0x16];
+const ANY: (u8, u8) = (0, 0xff);
+const TEXT: (u8, u8) = (0x20, 0x7e);
+const FUNCTION: (u8, u8) = (0, 0x13);
+const SERVICE: (u8, u8) = (0x10, 0x1a);
 
 impl Genome {
     pub fn random(chance: &mut Chance) -> Genome {
@@ -107,9 +107,6 @@ impl Genome {
 fn word(chance: &mut Chance) -> Vec<u8> {
     let (opcode, operands) = chance.pick(&WORDS);
     let mut word = vec![opcode];
-    word.extend((0..operands).map(|_| chance.byte()));
-    if opcode == 0xcd {
-        word[1] = chance.pick(&SERVICES);
-    }
+    word.extend(operands.iter().map(|&(from, to)| from + chance.below(usize::from(to - from) + 1) as u8));
     word
 }

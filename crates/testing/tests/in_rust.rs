@@ -28,7 +28,7 @@ fn a_failure_says_what_was_expected_what_came_and_where_the_cpu_was() {
     assert!(failure.contains("step 1 of 1: expected on the screen: \"B\""), "{failure}");
     assert!(failure.contains("│A"), "{failure}");
     assert!(failure.contains("halted for good"), "{failure}");
-    assert!(failure.contains("7c07") || failure.contains("7c08"), "{failure}");
+    assert!(failure.contains("7c09"), "behind the HLT: {failure}");
 }
 
 #[test]
