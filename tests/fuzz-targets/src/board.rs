@@ -106,7 +106,7 @@ pub fn run(bytes: &[u8]) {
         let now = rig.clock.advance(&mut input);
         match play(&mut rig, &mut bios, &mut input, now) {
             Some(attention) if !attention.contains(Attention::LINES) => {
-                let told = input.u8() % 2 == 0 || rig.board.lines() == seen;
+                let told = input.u8().is_multiple_of(2) || rig.board.lines() == seen;
                 assert!(told, "a line moved and nobody was told");
             }
             _ => seen = rig.board.lines(),
@@ -167,7 +167,7 @@ fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, now: Time) -> Opt
             }
         }
         _ => {
-            if input.u8() % 4 == 0 {
+            if input.u8().is_multiple_of(4) {
                 board.reset(now);
             } else {
                 let mut state = board.initial_state();
@@ -180,12 +180,12 @@ fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, now: Time) -> Opt
 }
 
 fn access(input: &mut Input<'_>) -> (u16, Width, usize) {
-    let port = if input.u8() % 4 == 0 {
+    let port = if input.u8().is_multiple_of(4) {
         input.u16()
     } else {
         input.pick(&PORTS).wrapping_add(u16::from(input.u8() & 3))
     };
-    let items = if input.u8() % 8 == 0 { 1 + usize::from(input.u8()) } else { 1 };
+    let items = if input.u8().is_multiple_of(8) { 1 + usize::from(input.u8()) } else { 1 };
     (port, input.pick(&WIDTHS), items)
 }
 

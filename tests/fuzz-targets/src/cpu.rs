@@ -110,11 +110,11 @@ impl Paper {
 
 impl Bus for Paper {
     fn port_in(&mut self, at: At, port: u16, width: Width, data: &mut [u8]) -> Attention {
-        assert!(!data.is_empty() && data.len() % width.bytes() == 0);
+        assert!(!data.is_empty() && data.len().is_multiple_of(width.bytes()));
         self.answer(self.mix(at, port.into()), data)
     }
     fn port_out(&mut self, at: At, port: u16, width: Width, data: &[u8]) -> Attention {
-        assert!(!data.is_empty() && data.len() % width.bytes() == 0);
+        assert!(!data.is_empty() && data.len().is_multiple_of(width.bytes()));
         self.react(at, port.into())
     }
     fn mmio_read(&mut self, _: At, gpa: Gpa, data: &mut [u8]) -> Attention {

@@ -16,7 +16,7 @@ pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let mut rig = Rig::new();
     let mut bios = Bios::new();
-    if input.u8() % 8 != 0 {
+    if !input.u8().is_multiple_of(8) {
         let mut state = called(&rig, Service::Post);
         let _ = rig.board.serve(rig.clock.now, &mut bios, &mut state);
     }
@@ -25,7 +25,7 @@ pub fn run(bytes: &[u8]) {
         let service = input.pick(&Service::ALL);
         let mut state = called(&rig, service);
         caller(&mut state, &mut input);
-        if input.u8() % 8 == 0 {
+        if input.u8().is_multiple_of(8) {
             // The data areas of the BIOS are the guest's to spoil: IVT, BDA, EBDA.
             let at = input.pick(&[0x0, 0x400, 0x480, 0x9_fc00]) + u64::from(input.u8());
             let _ = rig.board.memory().write(Gpa(at), input.take(8));

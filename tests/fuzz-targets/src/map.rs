@@ -126,7 +126,11 @@ fn read(memory: &GuestMemory, model: &Model, input: &mut Input<'_>) {
 
 fn address(input: &mut Input<'_>) -> u64 {
     let page = u64::from(input.u8()) % (PAGES + 2);
-    if input.u8() % 16 == 0 { input.wild() } else { page * PAGE_SIZE + u64::from(input.u16()) % PAGE_SIZE }
+    if input.u8().is_multiple_of(16) {
+        input.wild()
+    } else {
+        page * PAGE_SIZE + u64::from(input.u16()) % PAGE_SIZE
+    }
 }
 
 /// The map is sorted, free of overlap, and shows what the model shows, to the end of each region.

@@ -108,7 +108,7 @@ impl Mode {
     }
 
     /// The data segments' selector.
-    fn data(self) -> u16 {
+    pub fn data(self) -> u16 {
         match self {
             Real | V86 => (CODE >> 4) as u16,
             Protected16 => selector::DATA16,
@@ -127,7 +127,7 @@ impl Mode {
 fn gdt(long: bool) -> [u64; 13] {
     let entry =
         |base: u64, limit, attr: u32| Descriptor::new(base as u32, limit, SegAttr::from_bits_retain(attr)).0;
-    let tss = entry(TSS, 0xfff, if long { 0x89 } else { 0x89 });
+    let tss = entry(TSS, 0xfff, 0x89);
     let target = if long { selector::CODE64 } else { selector::CODE32 };
     let gate = Gate { selector: Selector(target), offset: HANDLERS, params: 0 };
     [
@@ -198,7 +198,7 @@ fn pages(mode: Mode, store: impl Fn(u64, u64)) {
     for n in 0..512 {
         match mode {
             Pae32 | Long | UserLong | Compat => store(leaf + 8 * n, n << 12 | PAGE),
-            _ => store(leaf + 8 * n, (2 * n << 12 | PAGE) | ((2 * n + 1) << 12 | PAGE) << 32),
+            _ => store(leaf + 8 * n, ((2 * n) << 12 | PAGE) | ((2 * n + 1) << 12 | PAGE) << 32),
         }
     }
 }

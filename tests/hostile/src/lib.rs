@@ -6,6 +6,7 @@
 
 mod boot;
 pub mod engines;
+pub mod lockstep;
 
 use std::time::Duration;
 

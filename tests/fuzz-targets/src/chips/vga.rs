@@ -16,7 +16,7 @@ pub fn run(bytes: &[u8]) {
     let mut chip = Vga::new();
     let mut clock = Clock::default();
     // Sometimes video memory is not there at all.
-    let memory = GuestMemory::flat(if input.u8() % 8 == 0 { 0x1000 } else { 0x10_0000 });
+    let memory = GuestMemory::flat(if input.u8().is_multiple_of(8) { 0x1000 } else { 0x10_0000 });
     let _ = memory.write(Gpa(0xb_8000), input.take(64));
     let mut pictures = 0;
     while !input.is_empty() {
