@@ -7,6 +7,9 @@ use hako_machine::{Builder, Config, Ended, Machine, MachineKind, Outcome, Source
 use crate::args::run::{RunArgs, RunOptions};
 use crate::png::Screenshot;
 
+/// The exit status where no medium boots, as for an image that cannot.
+const NOT_BOOTED: u8 = 4;
+
 /// Boots the image and runs it to its end.
 pub fn run(args: &RunArgs) -> u8 {
     drive(args.options.config(args.image.clone().map(Source::File)), &args.options)
@@ -37,8 +40,15 @@ pub fn drive(config: Config, options: &RunOptions) -> u8 {
             eprintln!("hako: {note}");
         }
     }
-    let outcome = machine.run();
+    let mut outcome = machine.run();
     explain(&outcome, options);
+    // A firmware that finds nothing to boot halts; nobody wants to take that for a guest that did.
+    if outcome.ended == Ended::HaltedForGood
+        && let Some(why) = machine.boot_error()
+    {
+        eprintln!("hako: no bootable medium: {why}");
+        outcome.status = NOT_BOOTED;
+    }
     match show_screen(&machine, options.screen, screenshot) {
         Ok(()) => outcome.status,
         Err(why) => {

@@ -113,3 +113,13 @@ fn the_boot_order_is_obeyed_by_both_firmwares() {
         }
     }
 }
+
+#[test]
+fn media_that_do_not_boot_are_no_success() {
+    let folder = Folder::new();
+    let blank = folder.file("blank", &[0; 512]);
+    hako(&["run", "--engine", "soft", "--disk", &blank]).expect(4).says("no bootable medium: hard disk 0");
+    // A boot sector that gives up: int 0x18.
+    let tired = folder.file("tired", &sector(&[0xcd, 0x18]));
+    hako(&["run", "--engine", "soft", &tired]).expect(4).says("INT 18h");
+}
