@@ -326,6 +326,80 @@ fn who_waits_leaves_its_slice_to_whom_it_answered() {
     assert_eq!(world.pick(3), client.slot());
 }
 
+/// A guest of init with one page of memory at 0, its state page at `PAGE_AT`.
+fn guest(world: &mut World) -> TaskId {
+    let init = init(world);
+    call(world, init, Call::PageAlloc, &[PAGE_AT, Access::WRITE.0, 2]).unwrap();
+    let id = TaskId(call(world, init, Call::GuestCreate, &[PAGE_AT, 3, 30, 0, 0]).unwrap() as u32);
+    let map = [id.0.into(), PAGE_AT + 0x1000, 0, Access::GUEST.0, 1];
+    call(world, init, Call::PageMap, &map).unwrap();
+    id
+}
+
+#[test]
+fn a_guests_memory_is_its_servers_and_comes_back() {
+    let mut world = world();
+    let init = init(&world);
+    call(&mut world, init, Call::PageAlloc, &[PAGE_AT + 0x10_0000, Access::WRITE.0, 1]).unwrap();
+    call(&mut world, init, Call::PageUnmap, &[0, PAGE_AT + 0x10_0000, 1]).unwrap();
+    let (before, used) = (pages_in_use(&world), world.tasks[init.slot()].used);
+    let id = guest(&mut world);
+    call(&mut world, init, Call::PageUnmap, &[0, PAGE_AT, 2]).unwrap();
+    assert_eq!(
+        pages_in_use(&world),
+        before + 4 + 2 + 3,
+        "two tables of its own kinds, its objects, its pages"
+    );
+    call(&mut world, init, Call::TaskDestroy, &[id.0.into()]).unwrap();
+    assert_eq!(pages_in_use(&world), before);
+    assert_eq!(world.tasks[init.slot()].used, used);
+}
+
+#[test]
+fn a_guests_page_goes_only_after_the_processor_forgot_it() {
+    let mut world = world();
+    let id = guest(&mut world);
+    let init = init(&world);
+    assert_eq!(world.platform.guest_flushes, 0);
+    call(&mut world, init, Call::PageUnmap, &[id.0.into(), 0, 1]).unwrap();
+    assert_eq!(world.platform.guest_flushes, 1);
+    call(&mut world, init, Call::TaskDestroy, &[id.0.into()]).unwrap();
+    assert_eq!(world.platform.guest_flushes, 2);
+}
+
+#[test]
+fn nobody_but_its_server_maps_or_injects_into_a_guest() {
+    let mut world = world();
+    let id = guest(&mut world);
+    let init = init(&world);
+    let stranger = child(&mut world, init, 5);
+    call(&mut world, stranger, Call::PageAlloc, &[PAGE_AT, Access::WRITE.0, 1]).unwrap();
+    let map = [id.0.into(), PAGE_AT, 0x1000, Access::GUEST.0, 1];
+    assert_eq!(call(&mut world, stranger, Call::PageMap, &map), Err(Error::Denied));
+    assert_eq!(call(&mut world, stranger, Call::GuestInject, &[id.0.into(), 32]), Err(Error::Denied));
+    assert_eq!(call(&mut world, stranger, Call::GuestCreate, &[PAGE_AT, 3, 10]), Err(Error::Denied));
+}
+
+#[test]
+fn without_vt_x_there_are_no_guests() {
+    let mut world = world();
+    world.hv_missing = 1;
+    let init = init(&world);
+    call(&mut world, init, Call::PageAlloc, &[PAGE_AT, Access::WRITE.0, 1]).unwrap();
+    assert_eq!(call(&mut world, init, Call::GuestCreate, &[PAGE_AT, 3, 30]), Err(Error::Unsupported));
+}
+
+#[test]
+fn a_guest_that_halted_is_woken_by_an_injection() {
+    let mut world = world();
+    let id = guest(&mut world);
+    let init = init(&world);
+    world.block(id.slot(), State::Halted);
+    call(&mut world, init, Call::GuestInject, &[id.0.into(), 32]).unwrap();
+    assert_eq!(world.tasks[id.slot()].state, State::Ready);
+    assert_eq!(call(&mut world, init, Call::GuestInject, &[id.0.into(), 33]), Err(Error::BadState));
+}
+
 #[test]
 fn a_sequence_of_random_calls_never_breaks_the_accounts() {
     let mut world = world();

@@ -9,6 +9,8 @@ pub struct Clock {
     hz: u64,
     /// Nanoseconds for a tick, in 2^-32.
     scale: u64,
+    /// Ticks for a nanosecond, in 2^-32.
+    inverse: u64,
 }
 
 impl Clock {
@@ -31,7 +33,8 @@ impl Clock {
         port_write(GATE, 1, old);
         let hz = (end - start).max(1) * PER_SECOND;
         apic.hz = u64::from(ticks) * PER_SECOND;
-        Clock { start, hz, scale: ((1_000_000_000u128 << 32) / u128::from(hz)) as u64 }
+        let ratio = |a: u64, b: u64| ((u128::from(a) << 32) / u128::from(b)) as u64;
+        Clock { start, hz, scale: ratio(1_000_000_000, hz), inverse: ratio(hz, 1_000_000_000) }
     }
 
     /// TSC ticks a second.
@@ -41,7 +44,7 @@ impl Clock {
 
     /// TSC ticks in some nanoseconds.
     pub fn ticks(&self, nanoseconds: u64) -> u64 {
-        (u128::from(nanoseconds) * u128::from(self.hz) / 1_000_000_000) as u64
+        ((u128::from(nanoseconds) * u128::from(self.inverse)) >> 32) as u64
     }
 
     /// Nanoseconds since the calibration.

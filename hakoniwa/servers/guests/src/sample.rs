@@ -184,6 +184,7 @@ policy_start:
     mov sp, 0x1000
     mov word ptr [0x100], offset policy_handler_at
     mov word ptr [0x102], 0
+    sti
     rdtsc
     mov esi, eax
     mov di, 1000
@@ -196,7 +197,6 @@ policy_start:
     out 0x80, eax
     mov eax, ebx
     out 0x80, eax
-    sti
     hlt
     mov al, 2
     out 0x80, al
