@@ -3,11 +3,12 @@
 use hako_engine::{EngineError, Exit, ExitKind, IrqSink, Vcpu};
 use hako_engine_kvm::{CpuidModel, IrqchipState, KvmVcpu, LapicState, Vm, VmConfig};
 use hako_engine_soft::SoftVcpu;
-use hako_mem::{GuestMemory, SlabOffset};
+use hako_mem::GuestMemory;
 use hako_x86::CpuState;
 
 use crate::config::{ClockKind, Config, EngineChoice, MachineKind};
 use crate::error::Error;
+use crate::zero::zero;
 
 /// KVM: the virtual CPU goes before its VM.
 pub(crate) struct Kvm {
@@ -137,7 +138,7 @@ impl Engine {
     pub fn forget(&self, memory: &GuestMemory, ram: u64) {
         if let Engine::Kvm(_) = self {
             // A guest on KVM leaves no marks: everything may have changed.
-            memory.slab().fill(SlabOffset(0), ram, 0);
+            zero(memory.slab(), ram);
         }
         memory.slab().reset();
     }

@@ -38,6 +38,7 @@ mod terminal;
 pub mod trace;
 mod tracing;
 mod whereabouts;
+mod zero;
 
 pub use builder::Builder;
 pub use config::{
