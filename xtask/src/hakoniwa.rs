@@ -201,7 +201,7 @@ fn judge(place: Place, log: &str) -> Outcome {
     let guests: &[&str] = match place {
         Place::Qemu | Place::QemuPvh => &["no guests: VT-x is missing"],
         Place::Bochs => &[
-            "[guests] tour: 11 announcements, 100 halts, 102 interrupts",
+            "[guests] tour: 12 announcements, 100 halts, 102 interrupts",
             "VM entry refused: access rights have no reserved bit, but GuestCsAccess = 0xffff",
         ],
     };

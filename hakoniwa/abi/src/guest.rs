@@ -15,7 +15,7 @@ pub mod label {
     pub const TRIPLE_FAULT: u64 = 0x13;
     /// CPUID: leaf, subleaf. The answer's words 0 to 3 are EAX, EBX, ECX, EDX; the instruction is complete.
     pub const CPUID: u64 = 0x14;
-    /// Any other exit: reason, qualification. With state.
+    /// Any other exit: reason, qualification, RIP, instruction length. With state.
     pub const OTHER: u64 = 0x15;
     /// Answer: go on with the state in the page instead of the processor's. [`crate::label::RESUME`] goes on without
     /// looking at the page.

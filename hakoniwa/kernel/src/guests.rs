@@ -82,6 +82,7 @@ impl<P: Platform> Kernel<'_, P> {
             launched: false,
             policy,
             cr2: 0,
+            debug: guest::DEBUG,
             event: None,
             pending: None,
             ask: Ask::Nothing,

@@ -35,6 +35,7 @@ mod reason {
     pub const VMCALL: u64 = 18;
     pub const VMXON: u64 = 27;
     pub const CONTROL_REGISTER: u64 = 28;
+    pub const DEBUG_REGISTER: u64 = 29;
     pub const IO: u64 = 30;
     pub const RDMSR: u64 = 31;
     pub const WRMSR: u64 = 32;
@@ -109,6 +110,7 @@ pub fn handle(
         | reason::MONITOR => fault(vmcs, guest, INVALID_OPCODE),
         reason::RDPMC | reason::XSETBV => fault(vmcs, guest, PROTECTION),
         reason::CONTROL_REGISTER => control_register(vmcs, guest, c),
+        reason::DEBUG_REGISTER => debug_register(vmcs, guest, c),
         reason::IO => port(vmcs, guest, c),
         reason::RDMSR => match read_msr(vmcs, platform, guest, c.rcx as u32) {
             Some(value) => {
@@ -186,7 +188,8 @@ fn keep_event(vmcs: &impl Vmcs, guest: &mut Guest) {
 }
 
 fn other(vmcs: &impl Vmcs) -> Action {
-    let words = [vmcs.read(Field::ExitReason), vmcs.read(Field::Qualification), vmcs.read(Field::GuestRip)];
+    let words =
+        [Field::ExitReason, Field::Qualification, Field::GuestRip, Field::ExitLength].map(|f| vmcs.read(f));
     Action::Ask(Message::new(label::OTHER, &words), true)
 }
 
@@ -241,6 +244,36 @@ fn control_register(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &mut Context) ->
     } else {
         fault(vmcs, guest, PROTECTION)
     }
+}
+
+/// MOV to and from debug registers (SDM Vol. 3C, table 27-4; Vol. 3B, 17.2). Breakpoints are not given to guests: a DR7
+/// that turns one on is the server's to decide.
+fn debug_register(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &mut Context) -> Action {
+    const DEBUG_EXTENSIONS: u64 = 1 << 3;
+    let qualification = vmcs.read(Field::Qualification);
+    let (number, reads) = (qualification & 7, qualification >> 4 & 1 == 1);
+    let index = match number {
+        0..=3 => number as usize,
+        4 | 5 if guest::cr4(vmcs) & DEBUG_EXTENSIONS != 0 => return fault(vmcs, guest, INVALID_OPCODE),
+        4 | 6 => 4,
+        _ => 5,
+    };
+    let mut rsp = vmcs.read(Field::GuestRsp);
+    let place = guest::register(c, (qualification >> 8 & 15) as usize).unwrap_or(&mut rsp);
+    if reads {
+        *place = guest.debug[index];
+        vmcs.write(Field::GuestRsp, rsp);
+    } else {
+        guest.debug[index] = match (index, *place) {
+            (4 | 5, value) if value >> 32 != 0 => return fault(vmcs, guest, PROTECTION),
+            (4, value) => value & 0xe00f | 0xffff_0ff0,
+            (5, value) if value & 0xff != 0 => return other(vmcs),
+            (5, value) => value & 0xffff_2b00 | 0x400,
+            (_, value) => value,
+        };
+    }
+    advance(vmcs);
+    Action::Resume
 }
 
 /// MSRs that are VMCS fields.
@@ -334,6 +367,7 @@ mod tests {
             launched: true,
             policy: 0,
             cr2: 0,
+            debug: guest::DEBUG,
             event: None,
             pending: None,
             ask: Ask::Nothing,
@@ -542,6 +576,29 @@ mod tests {
         s.exit(27, 0);
         s.enter();
         assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 6);
+    }
+
+    #[test]
+    fn debug_registers_are_kept_without_touching_the_processors() {
+        let mut s = setup();
+        s.c.rax = 0x1234;
+        assert_eq!(s.exit(29, 2), Action::Resume);
+        s.exit(29, 2 | 1 << 4 | 3 << 8);
+        assert_eq!(s.c.rbx, 0x1234);
+        s.c.rax = 0;
+        s.exit(29, 6);
+        s.exit(29, 4 | 1 << 4 | 1 << 8);
+        assert_eq!(s.c.rcx, 0xffff_0ff0, "DR4 is DR6, with its fixed bits");
+        s.c.rax = 1;
+        assert!(matches!(s.exit(29, 7), Action::Ask(_, true)), "a breakpoint");
+        s.c.rax = 1 << 32;
+        s.exit(29, 7);
+        s.enter();
+        assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 13);
+        guest::set_cr4(&mut s.vmcs, 8);
+        s.exit(29, 5);
+        s.enter();
+        assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 6, "DR5 with debug extensions");
     }
 
     #[test]

@@ -37,6 +37,9 @@ impl Event {
     }
 }
 
+/// The debug registers after reset.
+pub const DEBUG: [u64; 6] = [0, 0, 0, 0, 0xffff_0ff0, 0x400];
+
 /// What a guest task has beyond other tasks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Guest {
@@ -54,6 +57,8 @@ pub struct Guest {
     pub policy: u64,
     /// CR2, which VMX does not switch.
     pub cr2: u64,
+    /// DR0 to DR3, and DR6, DR7 as 4 and 5: kept here, never in the processor, because no breakpoint is on.
+    pub debug: [u64; 6],
     /// An event to inject with the next entry.
     pub event: Option<Event>,
     /// An external interrupt that waits until the guest can take it.

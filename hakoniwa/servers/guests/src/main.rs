@@ -115,7 +115,7 @@ fn serve(id: TaskId, mut step: impl FnMut(&Message) -> Result<Option<bool>, Erro
 }
 
 /// Announcements at port 0x80, in order: value and width.
-const ANNOUNCED: [(u64, u64); 12] = [
+const ANNOUNCED: [(u64, u64); 13] = [
     (3, 1),
     (101, 2),
     (0x1234, 2),
@@ -126,6 +126,7 @@ const ANNOUNCED: [(u64, u64); 12] = [
     (8, 1),
     (9, 1),
     (0x1000, 4),
+    (0x4321, 4),
     (0x1234_5678, 4),
     (0, 0),
 ];
@@ -185,7 +186,7 @@ fn tour() -> Result<bool, Error> {
                 let long = state.efer & 0x400 != 0 && state.control[0] & 0x8000_0001 == 0x8000_0001;
                 println!("tour: EFER {:#x}, CR0 {:#x}, RIP {:#x}", state.efer, state.control[0], state.rip);
                 return Ok(Some(
-                    announced == 11 && halts == 100 && greeting && cpuid == 0x4000_0000 && late > 0 && long,
+                    announced == 12 && halts == 100 && greeting && cpuid == 0x4000_0000 && late > 0 && long,
                 ));
             }
             other => {

@@ -131,6 +131,12 @@ long_mode:
     mov ecx, 0xc0000101
     rdmsr
     out 0x80, eax
+    // A debug register keeps its value.
+    mov eax, 0x4321
+    mov dr1, rax
+    xor eax, eax
+    mov rax, dr1
+    out 0x80, eax
     mov rax, 0x1234567800000000
     shr rax, 32
     out 0x80, eax
