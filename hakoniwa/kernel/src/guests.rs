@@ -85,6 +85,8 @@ impl<P: Platform> Kernel<'_, P> {
             debug: guest::DEBUG,
             event: None,
             pending: None,
+            window: false,
+            timer: false,
             ask: Ask::Nothing,
             answer: Some(Message::new(RESUME_WITH_STATE, &[])),
             exits: 0,

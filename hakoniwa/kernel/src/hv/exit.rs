@@ -370,6 +370,8 @@ mod tests {
             debug: guest::DEBUG,
             event: None,
             pending: None,
+            window: false,
+            timer: false,
             ask: Ask::Nothing,
             answer: None,
             exits: 0,

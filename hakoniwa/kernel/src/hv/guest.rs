@@ -61,6 +61,10 @@ pub struct Guest {
     pub debug: [u64; 6],
     /// An event to inject with the next entry.
     pub event: Option<Event>,
+    /// The window is asked for in the VMCS.
+    pub window: bool,
+    /// The preemption timer is on in the VMCS.
+    pub timer: bool,
     /// An external interrupt that waits until the guest can take it.
     pub pending: Option<u8>,
     /// What the answer under way means.
@@ -276,20 +280,20 @@ pub fn before_entry(
             guest.pending = None;
         }
     }
-    set(vmcs, Field::Primary, controls::INTERRUPT_WINDOW, window);
+    set(vmcs, Field::Primary, controls::INTERRUPT_WINDOW, &mut guest.window, window);
     let timer = if interrupts { None } else { ticks() };
-    set(vmcs, Field::Pin, controls::PREEMPTION_TIMER, timer.is_some());
+    set(vmcs, Field::Pin, controls::PREEMPTION_TIMER, &mut guest.timer, timer.is_some());
     if let Some(ticks) = timer {
         vmcs.write(Field::PreemptionTimer, ticks.min(u32::MAX.into()));
     }
 }
 
-/// Sets or clears a control, writing only what changes.
-fn set(vmcs: &mut impl Vmcs, field: Field, bit: u64, on: bool) {
-    let old = vmcs.read(field);
-    let new = if on { old | bit } else { old & !bit };
-    if new != old {
-        vmcs.write(field, new);
+/// Sets or clears a control if it is not so already.
+fn set(vmcs: &mut impl Vmcs, field: Field, bit: u64, is: &mut bool, on: bool) {
+    if *is != on {
+        *is = on;
+        let old = vmcs.read(field);
+        vmcs.write(field, if on { old | bit } else { old & !bit });
     }
 }
 

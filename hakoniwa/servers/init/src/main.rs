@@ -80,6 +80,9 @@ impl Test {
         // The first task lets vm's heap grow to what it needs.
         let first = self.spawn("hello", 3, 0, me);
         self.exits("hello", first, 0);
+        // Alone, so that what it counts is repeatable.
+        let alone = self.spawn("guests", 4, rights::HV, 0);
+        self.exits("guests", alone, 0);
         let free = rt::info(Info::FreePages);
         let tasks = rt::info(Info::Tasks);
 
