@@ -57,7 +57,10 @@ impl Pc {
     /// Lets the built-in firmware answer a trap.
     pub(crate) fn serve(&mut self, now: Time, bios: &mut Bios, state: &mut CpuState) -> Outcome {
         let memory = self.memory.clone();
-        bios.service(state, &memory, &mut Services { pc: self, now })
+        let outcome = bios.service(state, &memory, &mut Services { pc: self, now });
+        // The services' accesses are settled all at once.
+        self.refresh();
+        outcome
     }
 }
 

@@ -40,6 +40,7 @@ impl Pc {
     pub fn type_keys(&mut self, keys: impl IntoIterator<Item = KeyEvent>, now: Time) -> Attention {
         self.keyboard.type_keys(keys, now);
         self.settle_keyboard();
+        self.moved = true;
         self.attention()
     }
 

@@ -103,6 +103,10 @@ pub struct Pc {
     pub(crate) output: Output,
     /// The lines as the CPU last saw them.
     seen: Lines,
+    /// When `tick` is wanted next.
+    next: Time,
+    /// A wire or an event may have moved since `seen` and `next` were found out.
+    moved: bool,
     /// Something other than the lines that the CPU has to look at.
     attention: Attention,
     /// Reads of ports whose value passes with time: a guest that polls them is waiting, not hanging.
@@ -154,10 +158,13 @@ impl Pc {
             wish: None,
             output: Output::default(),
             seen: Lines { intr: false, nmi: false, a20: true },
+            next: Time::NEVER,
+            moved: true,
             attention: Attention::empty(),
             volatile_reads: 0,
         };
         pc.describe(config.vga_rom);
+        pc.refresh();
         pc
     }
 
@@ -183,6 +190,7 @@ impl Pc {
         self.wish = None;
         self.output.clear();
         self.repam();
+        self.refresh();
         self.attention = Attention::empty();
     }
 
@@ -244,15 +252,25 @@ impl Pc {
         if self.wish.is_some() {
             attention |= Attention::WISH;
         }
-        let seen = self.seen;
-        if self.lines() != seen {
-            attention |= Attention::LINES;
+        if self.moved {
+            let seen = self.seen;
+            self.refresh();
+            if self.lines() != seen {
+                attention |= Attention::LINES;
+            }
         }
         attention
     }
 
+    /// Finds out when the next event is.
+    fn refresh(&mut self) {
+        self.moved = false;
+        self.next = self.events().into_iter().fold(Time::NEVER, |first, (_, at)| first.min(at));
+    }
+
     /// Lets every chip whose time has come act.
     pub(crate) fn tick(&mut self, now: Time) -> Attention {
+        self.moved = true;
         self.tick_pit(now);
         if self.com1.next_event() <= now {
             self.com1.tick(now);
@@ -270,8 +288,9 @@ impl Pc {
     }
 
     /// When `tick` is wanted next.
+    #[inline]
     pub(crate) fn next_event(&self) -> Time {
-        self.events().into_iter().fold(Time::NEVER, |first, (_, at)| first.min(at))
+        self.next
     }
 
     /// When an interrupt may come next by itself.
@@ -327,6 +346,7 @@ impl Pc {
         }
         self.com1.receive(byte, now);
         self.wires.set_isa(4, self.com1.irq());
+        self.refresh();
         true
     }
 

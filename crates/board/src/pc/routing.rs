@@ -39,6 +39,8 @@ pub(super) struct Range {
     /// What a read gives may differ from one time to the next though nothing was written and no input came: it passes
     /// with time, or a read takes it away.
     pub volatile: bool,
+    /// No access moves an interrupt wire, A20 or an event.
+    pub still: bool,
 }
 
 impl Range {
@@ -49,7 +51,7 @@ impl Range {
         read: fn(&mut Pc, Io) -> u8,
         write: fn(&mut Pc, Io, u8),
     ) -> Range {
-        Range { first, last, handler: Handler::Bytes { read, write }, volatile: false }
+        Range { first, last, handler: Handler::Bytes { read, write }, volatile: false, still: false }
     }
 
     /// Registers of any width.
@@ -59,7 +61,13 @@ impl Range {
         read: fn(&mut Pc, Io, &mut [u8]),
         write: fn(&mut Pc, Io, &[u8]),
     ) -> Range {
-        Range { first, last, handler: Handler::Items { read, write }, volatile: false }
+        Range { first, last, handler: Handler::Items { read, write }, volatile: false, still: false }
+    }
+
+    /// No access moves an interrupt wire, A20 or an event: the bus need not look.
+    pub const fn still(mut self) -> Range {
+        self.still = true;
+        self
     }
 
     /// Reads show the passing of time, or take away what they read.
@@ -86,8 +94,9 @@ impl Pc {
             return;
         }
         match find(self.table, port) {
-            Some(&Range { first, handler: Handler::Items { read, .. }, volatile, .. }) => {
+            Some(&Range { first, handler: Handler::Items { read, .. }, volatile, still, .. }) => {
                 self.volatile_reads += u64::from(volatile);
+                self.moved |= !still;
                 read(self, Io { now, port, reg: (port - first) as u8, width }, data);
             }
             _ => {
@@ -103,11 +112,12 @@ impl Pc {
     /// One item that is no wider than its register.
     #[inline]
     fn read_item(&mut self, now: Time, port: u16, width: Width, data: &mut [u8]) {
-        let Some(&Range { first, handler, volatile, .. }) = find(self.table, port) else {
+        let Some(&Range { first, handler, volatile, still, .. }) = find(self.table, port) else {
             data.fill(0xff);
             return;
         };
         self.volatile_reads += u64::from(volatile);
+        self.moved |= !still;
         let io = Io { now, port, reg: (port - first) as u8, width };
         match handler {
             Handler::Bytes { read, .. } => data.fill(read(self, io)),
@@ -127,7 +137,8 @@ impl Pc {
             return;
         }
         match find(self.table, port) {
-            Some(&Range { first, handler: Handler::Items { write, .. }, .. }) => {
+            Some(&Range { first, handler: Handler::Items { write, .. }, still, .. }) => {
+                self.moved |= !still;
                 write(self, Io { now, port, reg: (port - first) as u8, width }, data);
             }
             _ => {
@@ -143,7 +154,8 @@ impl Pc {
     /// One byte.
     #[inline]
     fn write_item(&mut self, now: Time, port: u16, data: &[u8]) {
-        let Some(&Range { first, handler, .. }) = find(self.table, port) else { return };
+        let Some(&Range { first, handler, still, .. }) = find(self.table, port) else { return };
+        self.moved |= !still;
         let io = Io { now, port, reg: (port - first) as u8, width: Width::B1 };
         match handler {
             Handler::Bytes { write, .. } => write(self, io, data.first().copied().unwrap_or(0)),

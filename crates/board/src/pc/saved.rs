@@ -132,6 +132,7 @@ impl Pc {
         (self.wish, self.volatile_reads) = (None, 0);
         self.output.clear();
         self.repam();
+        self.refresh();
         Ok(())
     }
 }

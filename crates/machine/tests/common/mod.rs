@@ -31,5 +31,5 @@ pub fn engines() -> Vec<EngineChoice> {
 
 /// A PC that ends after a while whatever happens.
 pub fn pc(engine: EngineChoice) -> Builder {
-    Machine::builder().engine(engine).timeout(Duration::from_secs(20))
+    Machine::builder().engine(engine).timeout(Duration::from_secs(90))
 }
