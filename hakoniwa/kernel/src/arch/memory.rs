@@ -23,7 +23,7 @@ const LARGE: u64 = 2 << 20;
 
 /// The kernel's address of a physical one.
 pub fn address(physical: u64) -> u64 {
-    PHYSICAL + physical
+    PHYSICAL.wrapping_add(physical)
 }
 
 /// Reads eight bytes.

@@ -11,7 +11,7 @@ use super::vmx::{self, Host, Vmx};
 use super::{pic, serial};
 use core::arch::asm;
 use hakoniwa_kernel::context::{Context, USER_FLAGS};
-use hakoniwa_kernel::hv::exit::Action;
+use hakoniwa_kernel::hv::exit::{self, Action};
 use hakoniwa_kernel::hv::vmcs::{Field, Vmcs};
 use hakoniwa_kernel::task::State;
 use hakoniwa_kernel::{Kernel, task::Task};
@@ -90,18 +90,28 @@ impl PerCpu {
         self.leave()
     }
 
+    /// Tries the shortest way after a VM exit; true if the guest can go on.
+    fn quick(&mut self) -> bool {
+        let PerCpu { kernel: Some(kernel), root, .. } = self else { return false };
+        let Task { context, guest: Some(guest), .. } = &mut kernel.tasks[kernel.current] else {
+            return false;
+        };
+        if context.vector != vmx::EXIT {
+            return false;
+        }
+        // The exit loaded the kernel's own tables.
+        *root = kernel.root;
+        guest.cr2 = cpu::fault_address();
+        exit::quick(&mut vmx::Current, &Hardware, guest, context)
+    }
+
     /// Handles why the kernel was entered.
     fn handle(&mut self) {
-        let PerCpu { kernel: Some(kernel), clock, apic, armed, root, open, .. } = self else {
+        let PerCpu { kernel: Some(kernel), clock, apic, armed, open, .. } = self else {
             panic!("an interrupt before there is a kernel");
         };
         let Context { mut vector, cs, rip, error, .. } = kernel.tasks[kernel.current].context;
         if vector == vmx::EXIT {
-            // The exit loaded the kernel's own tables.
-            *root = kernel.root;
-            if let Some(guest) = &mut kernel.tasks[kernel.current].guest {
-                guest.cr2 = cpu::fault_address();
-            }
             match kernel.guest_exit(&mut vmx::Current) {
                 Action::Interrupt(host) => vector = host,
                 Action::Open => {
@@ -208,6 +218,9 @@ pub extern "C" fn enter() -> ! {
         asm!("mov {}, gs:[0]", out(reg) me, options(nostack, preserves_flags, readonly));
         &mut *me
     };
+    if percpu.quick() {
+        percpu.again()
+    }
     percpu.handle();
     percpu.leave()
 }

@@ -1,0 +1,292 @@
+//! Exits, one rule each, over a VMCS made of a map.
+
+extern crate std;
+use super::*;
+use crate::testing::Machine;
+use hakoniwa_abi::label::RESUME;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+struct Fake(BTreeMap<Field, u64>);
+
+impl Vmcs for Fake {
+    fn read(&self, field: Field) -> u64 {
+        self.0.get(&field).copied().unwrap_or(0)
+    }
+
+    fn write(&mut self, field: Field, value: u64) {
+        self.0.insert(field, value);
+    }
+}
+
+struct Setup {
+    vmcs: Fake,
+    machine: Machine,
+    guest: Guest,
+    c: Context,
+}
+
+fn setup() -> Setup {
+    let guest = Guest {
+        vmcs: 0,
+        state: 0x1000,
+        msrs: 0x2000,
+        fresh: false,
+        launched: true,
+        policy: 0,
+        cr2: 0,
+        debug: guest::DEBUG,
+        event: None,
+        pending: None,
+        window: false,
+        timer: false,
+        ask: Ask::Nothing,
+        answer: None,
+        exits: 0,
+    };
+    let mut vmcs = Fake::default();
+    guest::initialise(&mut vmcs, &Default::default(), &guest, 0x5000, 1);
+    vmcs.write(Field::GuestRip, 0x100);
+    vmcs.write(Field::ExitLength, 2);
+    vmcs.write(Field::GuestRflags, 2);
+    Setup { vmcs, machine: Machine::new(4), guest, c: Context::ZERO }
+}
+
+impl Setup {
+    fn exit(&mut self, reason: u64, qualification: u64) -> Action {
+        self.vmcs.write(Field::ExitReason, reason);
+        self.vmcs.write(Field::Qualification, qualification);
+        if quick(&mut self.vmcs, &self.machine, &mut self.guest, &mut self.c) {
+            return Action::Resume;
+        }
+        handle(&mut self.vmcs, &mut self.machine, &mut self.guest, &mut self.c)
+    }
+
+    fn enter(&mut self) {
+        guest::before_entry(&mut self.vmcs, &self.machine, &mut self.guest, &mut self.c, || None);
+    }
+}
+
+#[test]
+fn an_in_is_complete_with_its_answer() {
+    let mut s = setup();
+    s.c.rax = 0x1234_5678;
+    let message = Message::new(label::IO, &[0x3f8, 1, 1, 0x78, 0]);
+    assert_eq!(s.exit(30, 0x3f8 << 16 | 1 << 3), Action::Ask(message, false));
+    s.guest.answer = Some(Message::new(RESUME, &[0xffab]));
+    s.enter();
+    assert_eq!((s.c.rax, s.vmcs.read(Field::GuestRip)), (0x1234_56ab, 0x102));
+}
+
+#[test]
+fn an_in_of_32_bits_clears_the_upper_half() {
+    let mut s = setup();
+    s.c.rax = u64::MAX;
+    s.exit(30, 0x60 << 16 | 1 << 3 | 3);
+    s.guest.answer = Some(Message::new(RESUME, &[0x1_0000_0001]));
+    s.enter();
+    assert_eq!(s.c.rax, 1);
+}
+
+#[test]
+fn a_string_instruction_comes_with_state_and_is_not_complete() {
+    let mut s = setup();
+    assert!(matches!(s.exit(30, 1 << 4), Action::Ask(_, true)));
+    assert_eq!(s.vmcs.read(Field::GuestRip), 0x100);
+    assert_eq!(s.machine.load(0x1000 + 16 * 8), 0, "saving is the caller's");
+}
+
+#[test]
+fn halting_ends_the_shadow_of_sti() {
+    let mut s = setup();
+    s.vmcs.write(Field::Interruptibility, 1);
+    s.vmcs.write(Field::GuestRflags, 0x202);
+    assert_eq!(s.exit(12, 0), Action::Ask(Message::new(label::HALT, &[1]), false));
+    assert_eq!(s.vmcs.read(Field::Interruptibility), 0);
+}
+
+#[test]
+fn cpuid_by_the_table_costs_no_message() {
+    let mut s = setup();
+    s.guest.policy = policy::CPUID;
+    let mut word = |index: usize, value: u64| s.machine.store(0x1000 + index as u64 * 8, value);
+    word(CPUID_COUNT, 2);
+    word(CPUID_TABLE, 4 | 1 << 32);
+    word(CPUID_TABLE + 1, 10 | 11 << 32);
+    word(CPUID_TABLE + 2, 12 | 13 << 32);
+    word(CPUID_TABLE + 3, 4 | ANY_SUBLEAF << 32);
+    word(CPUID_TABLE + 4, 20);
+    (s.c.rax, s.c.rcx) = (4, 1);
+    assert_eq!(s.exit(10, 0), Action::Resume);
+    assert_eq!([s.c.rax, s.c.rbx, s.c.rcx, s.c.rdx], [10, 11, 12, 13]);
+    (s.c.rax, s.c.rcx) = (4, 7);
+    s.exit(10, 0);
+    assert_eq!([s.c.rax, s.c.rbx, s.c.rcx, s.c.rdx], [20, 0, 0, 0]);
+    s.c.rax = 5;
+    s.exit(10, 0);
+    assert_eq!(s.c.rax, 0);
+}
+
+#[test]
+fn a_table_of_any_count_stays_in_its_page() {
+    let mut s = setup();
+    s.guest.policy = policy::CPUID;
+    s.guest.state = 0x3000;
+    s.machine.store(0x3000 + CPUID_COUNT as u64 * 8, u64::MAX);
+    s.c.rax = 77;
+    assert_eq!(s.exit(10, 0), Action::Resume, "beyond the page there is no memory");
+}
+
+#[test]
+fn halting_in_the_kernel_needs_interrupts_on() {
+    let mut s = setup();
+    s.guest.policy = policy::HALT;
+    assert!(matches!(s.exit(12, 0), Action::Ask(..)));
+    s.vmcs.write(Field::GuestRflags, 0x202);
+    assert_eq!(s.exit(12, 0), Action::Halt);
+    s.guest.pending = Some(0x20);
+    assert_eq!(s.exit(12, 0), Action::Resume);
+}
+
+#[test]
+fn an_alignment_check_is_the_guests_but_not_in_a_delivery() {
+    let mut s = setup();
+    s.vmcs.write(Field::ExitInterruption, 0x8000_0b11);
+    assert_eq!(s.exit(0, 0), Action::Resume);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0b11);
+    s.vmcs.write(Field::Vectoring, 0x8000_0b11);
+    assert!(matches!(s.exit(0, 0), Action::Ask(..)));
+}
+
+#[test]
+fn an_interrupt_is_injected_when_the_guest_can_take_it() {
+    let mut s = setup();
+    s.guest.pending = Some(0x40);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0, "interrupts are off");
+    assert_ne!(s.vmcs.read(Field::Primary) & 4, 0, "so the window is asked for");
+    s.vmcs.write(Field::GuestRflags, 0x202);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0040);
+    assert_eq!(s.vmcs.read(Field::Primary) & 4, 0);
+    assert_eq!(s.guest.pending, None);
+}
+
+#[test]
+fn an_interrupted_delivery_goes_on_before_anything_new() {
+    let mut s = setup();
+    s.guest.pending = Some(0x40);
+    s.vmcs.write(Field::GuestRflags, 0x202);
+    s.vmcs.write(Field::Vectoring, 0x8000_1b0e);
+    s.vmcs.write(Field::VectoringErrorCode, 2);
+    s.exit(48, 2);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0b0e);
+    assert_eq!(s.vmcs.read(Field::EntryErrorCode), 2);
+    assert_eq!(s.guest.pending, Some(0x40));
+}
+
+#[test]
+fn unknown_msrs_are_protection_faults_without_an_error_code_in_real_mode() {
+    let mut s = setup();
+    s.c.rcx = 0x3a;
+    assert_eq!(s.exit(32, 0), Action::Resume);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_030d);
+    s.vmcs.write(Field::GuestCr0, 1);
+    s.exit(31, 0);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0b0d);
+    assert_eq!(s.vmcs.read(Field::GuestRip), 0x100);
+}
+
+#[test]
+fn a_guest_never_writes_the_hosts_msrs() {
+    let mut s = setup();
+    s.c.rcx = 0xc000_0082;
+    (s.c.rax, s.c.rdx) = (0x1000, 0xffff_8000);
+    s.exit(32, 0);
+    assert_eq!(s.machine.load(0x2000 + 16 + 8), 0xffff_8000_0000_1000);
+    (s.c.rax, s.c.rdx) = (0, 0x8000_0000);
+    s.exit(32, 0);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 13, "not canonical");
+}
+
+#[test]
+fn long_mode_follows_paging() {
+    let mut s = setup();
+    s.c.rcx = 0xc000_0080;
+    s.c.rax = 0x100;
+    s.exit(32, 0);
+    assert_eq!(s.vmcs.read(Field::GuestEfer), 0x100);
+    s.c.rax = 0x8000_0001;
+    s.exit(28, 0);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 13, "without PAE");
+    s.c.rax = 0x20;
+    s.exit(28, 4);
+    s.c.rax = 0x8000_0001;
+    s.exit(28, 0);
+    assert_eq!(s.vmcs.read(Field::GuestEfer), 0x500);
+    assert_ne!(s.vmcs.read(Field::EntryControls) & crate::hv::controls::LONG_MODE, 0);
+    s.c.rax = 1;
+    s.exit(28, 0);
+    assert_eq!(s.vmcs.read(Field::GuestEfer), 0x100, "a guest may leave");
+    assert_eq!(s.vmcs.read(Field::EntryControls) & crate::hv::controls::LONG_MODE, 0);
+    assert_eq!(guest::cr0(&s.vmcs), 1);
+    assert_eq!(s.vmcs.read(Field::GuestCr0), 0x21, "NE stays for VMX");
+}
+
+#[test]
+fn a_guest_cannot_turn_on_vmx() {
+    let mut s = setup();
+    s.c.rax = 1 << 13;
+    s.exit(28, 4);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 13);
+    s.exit(27, 0);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 6);
+}
+
+#[test]
+fn debug_registers_are_kept_without_touching_the_processors() {
+    let mut s = setup();
+    s.c.rax = 0x1234;
+    assert_eq!(s.exit(29, 2), Action::Resume);
+    s.exit(29, 2 | 1 << 4 | 3 << 8);
+    assert_eq!(s.c.rbx, 0x1234);
+    s.c.rax = 0;
+    s.exit(29, 6);
+    s.exit(29, 4 | 1 << 4 | 1 << 8);
+    assert_eq!(s.c.rcx, 0xffff_0ff0, "DR4 is DR6, with its fixed bits");
+    s.c.rax = 1;
+    assert!(matches!(s.exit(29, 7), Action::Ask(_, true)), "a breakpoint");
+    s.c.rax = 1 << 32;
+    s.exit(29, 7);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 13);
+    guest::set_cr4(&mut s.vmcs, 8);
+    s.exit(29, 5);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 6, "DR5 with debug extensions");
+}
+
+#[test]
+fn state_survives_its_page() {
+    let mut s = setup();
+    s.c.rbx = 7;
+    s.vmcs.write(Field::GuestCs, 0x1000);
+    s.vmcs.write(Field::GuestTrAccess, 0x8b);
+    guest::set_cr0(&mut s.vmcs, 0x11);
+    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
+    let before = s.vmcs.0.clone();
+    s.c = Context::ZERO;
+    guest::load_state(&mut s.vmcs, &s.machine, &mut s.guest, &mut s.c);
+    assert_eq!(s.c.rbx, 7);
+    for (field, value) in before {
+        assert_eq!(s.vmcs.read(field), value, "{field:?}");
+    }
+}
