@@ -91,6 +91,7 @@ impl Machine {
             notes,
             hang: Default::default(),
             faults_seen: 0,
+            shown_count: None,
             config,
         };
         machine.load()?;

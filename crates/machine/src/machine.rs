@@ -52,6 +52,8 @@ pub struct Machine {
     pub(crate) resets: u64,
     /// What the user should know about how the machine was made.
     pub(crate) notes: Vec<String>,
+    /// The count at which the trace last showed an instruction.
+    pub(crate) shown_count: Option<u64>,
     /// Exceptions that the trace has shown.
     pub(crate) faults_seen: u64,
     /// What hang detection remembers.

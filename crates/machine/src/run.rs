@@ -77,10 +77,11 @@ impl Machine {
         let exit =
             self.engine.vcpu().run(&mut self.core, deadline).map_err(|e| Ended::Failed(e.to_string()))?;
         self.trace_exceptions();
+        let count = self.raw_count();
         if let Some(t) = self.core.trace.as_mut().filter(|t| t.what.exits)
             && !matches!(exit.kind, ExitKind::Debug(_))
         {
-            t.exit(now, &exit);
+            t.exit(self.core.clock.now(count), &exit);
         }
         if let Some(e) = self.core.sink_error.take() {
             return Err(Ended::Host(format!("cannot write what the guest says: {e}")));

@@ -1,5 +1,7 @@
 //! What the trace shows of the CPU: each instruction before it is executed, and exceptions after they were taken.
 
+use hako_x86::Activity;
+
 use crate::engine::Engine;
 use crate::machine::Machine;
 use crate::outcome::Ended;
@@ -11,7 +13,15 @@ impl Machine {
         if !self.core.trace.as_ref().is_some_and(|t| t.what.instr) {
             return Ok(());
         }
+        // The engine may come back without having executed it.
+        let count = self.engine.vcpu_ref().count();
+        if count.is_some() && std::mem::replace(&mut self.shown_count, count) == count {
+            return Ok(());
+        }
         let state = self.state().map_err(|e| Ended::Failed(e.to_string()))?;
+        if state.activity != Activity::Running {
+            return Ok(());
+        }
         let now = self.time();
         let text = report::instruction(&state, self.core.board.memory());
         let cs = state.segment(hako_x86::SegReg::Cs).selector;
