@@ -12,9 +12,11 @@ pub mod compare;
 mod cpu;
 mod disk;
 mod firmware;
+mod images;
 mod input;
 mod map;
 pub mod modes;
+mod specs;
 pub mod stream;
 
 /// One thing to fuzz.
@@ -49,4 +51,6 @@ targets! {
     board: board::run,
     firmware: firmware::run,
     map: map::run,
+    images: images::run,
+    specs: specs::run,
 }
