@@ -40,10 +40,9 @@ impl Population {
         let trials = arena.try_all(&genomes)?;
         let young = genomes.into_iter().zip(trials);
         self.elite.extend(young.map(|(genome, t)| Individual { genome, score: t.score, printed: t.printed }));
-        // The shorter of equals wins, and the younger, so that the population drifts.
-        let order = |i: &Individual| (Reverse(i.score), i.genome.code().len());
+        // The younger of equals wins, so that the population drifts.
         self.elite.reverse();
-        self.elite.sort_by_key(order);
+        self.elite.sort_by_key(|i| Reverse(i.score));
         self.elite.dedup_by(|a, b| a.genome == b.genome);
         self.elite.truncate((self.size / SURVIVORS).max(2));
         self.generation += 1;

@@ -2,8 +2,8 @@
 
 use crate::chance::Chance;
 
-/// The longest program: what fits before the signature.
-const LONGEST: usize = 510;
+/// The longest program. More would fit before the signature, but nobody needs it.
+const LONGEST: usize = 256;
 
 /// The program; whatever is behind it in the sector is HLT.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ const SERVICE: (u8, u8) = (0x10, 0x1a);
 impl Genome {
     pub fn random(chance: &mut Chance) -> Genome {
         let mut code = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..16 {
             code.extend(word(chance));
         }
         Genome(code)

@@ -56,6 +56,7 @@ pub fn cases(
     };
     let mut cases = Vec::new();
     for engine in engines {
+        let spec = &patient(spec, engine, host);
         for firmware in firmwares {
             let firmware = from(folder, firmware);
             let config = config(spec, folder, engine, &firmware, images)?;
@@ -69,6 +70,17 @@ pub fn cases(
         }
     }
     Ok(cases)
+}
+
+/// How much longer guests may run on a KVM that emulates: limits are meant for one that does not.
+const PATIENCE: u32 = 10;
+
+/// The test, with a limit that fits the engine.
+fn patient(spec: &Arc<Spec>, engine: EngineChoice, host: &Host) -> Arc<Spec> {
+    if engine != EngineChoice::Kvm || !host.kvm_is_software() {
+        return Arc::clone(spec);
+    }
+    Arc::new(Spec { limit: spec.limit.saturating_mul(PATIENCE), ..Spec::clone(spec) })
 }
 
 /// A firmware file's path counts from the test's folder, as images' do.
@@ -196,6 +208,19 @@ mod tests {
         assert_eq!(reasons(&Host::software()), [None, Some("slow".into())]);
         let none = reasons(&Host::without_kvm("no /dev/kvm"));
         assert_eq!(none, [None, Some("no /dev/kvm".into())]);
+    }
+
+    #[test]
+    fn a_kvm_that_emulates_gets_more_time() {
+        let images = Images::with_built_in(|_| Some(&[0x55]));
+        let limit = |engine, host: &Host| {
+            let cases = cases("t", &spec(""), Path::new("."), Some(engine), &images, host).unwrap();
+            assert_eq!(cases[0].config.timeout, Some(cases[0].spec.limit));
+            cases[0].spec.limit.as_secs()
+        };
+        assert_eq!(limit(EngineChoice::Kvm, &Host::software()), 100);
+        assert_eq!(limit(EngineChoice::Kvm, &Host::hardware()), 10);
+        assert_eq!(limit(EngineChoice::Soft, &Host::software()), 10);
     }
 
     #[test]
