@@ -45,6 +45,12 @@ impl Cpu {
         self.enter(bus, true)
     }
 
+    /// Whether an exception or NMI is to be delivered before the next instruction.
+    fn event_waits(&self) -> bool {
+        let e = &self.events;
+        e.exception.is_some() || self.sys.pending_db != 0 || e.nmi_pending && !e.nmi_masked
+    }
+
     fn enter(&mut self, bus: &mut dyn Bus, single: bool) -> Stop {
         let slab = Arc::clone(bus.memory().slab());
         self.attn |= Attn::MAP | Attn::LINES | Attn::CODE | Attn::EVENT;
@@ -227,6 +233,10 @@ impl Cx<'_> {
         match self.cpu.activity {
             Activity::Running => None,
             Activity::Shutdown => Some(StopKind::TripleFault),
+            // At the deadline events are not taken: a halt that one of them is about to end is none.
+            Activity::Halted if self.cpu.until <= self.cpu.count && self.cpu.event_waits() => {
+                Some(StopKind::Deadline)
+            }
             Activity::Halted | Activity::WaitForSipi => Some(StopKind::Halt),
         }
     }
