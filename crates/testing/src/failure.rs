@@ -63,6 +63,7 @@ pub fn name(exit: Exit) -> &'static str {
         Exit::DebugExit => "debug-exit",
         Exit::TripleFault => "triple-fault",
         Exit::Hang => "hang",
+        Exit::Timeout => "timeout",
     }
 }
 

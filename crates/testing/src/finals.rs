@@ -52,6 +52,7 @@ fn exit(finals: &Final, outcome: &Outcome) -> Result<(), Wanted> {
         Ended::DebugExit(_) => Some(Exit::DebugExit),
         Ended::TripleFault(_) => Some(Exit::TripleFault),
         Ended::Hang(_) => Some(Exit::Hang),
+        Ended::Timeout => Some(Exit::Timeout),
         _ => None,
     };
     let fine = match finals.exit {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::failure::{Failure, Wanted};
 use crate::finals;
 use crate::pattern::Pattern;
-use crate::spec::{Channel, Spec, Step};
+use crate::spec::{Channel, Exit, Spec, Step};
 use crate::subject::{Progress, Subject};
 
 /// How far a guest runs at least between two looks at its screen.
@@ -24,8 +24,13 @@ pub fn run(spec: &Spec, subject: &mut dyn Subject) -> Result<(), Box<Failure>> {
         course.step(number, step)?;
     }
     let Some(finals) = &spec.finals else { return Ok(()) };
+    // The machine ends the run at the limit: where that is wanted it is given the chance.
+    let until = match finals.exit {
+        Some(Exit::Timeout) => spec.limit.saturating_add(LOOK),
+        _ => spec.limit,
+    };
     while course.subject.outcome().is_none() {
-        match course.subject.run(spec.limit, false) {
+        match course.subject.run(until, false) {
             Progress::Time => return Err(course.failure(None, Wanted::End(finals.exit))),
             Progress::Ended | Progress::Output => {}
         }

@@ -1,5 +1,7 @@
 //! Tests written in Rust, as users write them.
 
+use std::time::Duration;
+
 use hako_guests::Guest;
 use hako_testing::{Pattern, Test, spec::Exit};
 
@@ -39,6 +41,15 @@ fn a_hang_is_reported_at_once_and_can_be_expected() {
     Test::boot(mbr.clone()).ends(Exit::Hang).check();
     let failure = Test::boot(mbr).expect_screen("never").run().unwrap_err();
     assert!(failure.time.as_secs() < 1 && failure.end.contains("hang"), "{failure}");
+}
+
+#[test]
+fn a_guest_that_never_ends_can_be_expected() {
+    // Counts for ever: inc eax; mov [1000h], eax; jmp
+    let mut mbr = vec![0; 512];
+    mbr[..8].copy_from_slice(&[0x66, 0x40, 0x66, 0xa3, 0x00, 0x10, 0xeb, 0xf8]);
+    mbr[510..].copy_from_slice(&[0x55, 0xaa]);
+    Test::boot(mbr).limit(Duration::from_millis(5)).ends(Exit::Timeout).check();
 }
 
 #[test]

@@ -135,6 +135,8 @@ pub enum Exit {
     TripleFault,
     /// The guest could make no progress any more.
     Hang,
+    /// The guest was still running when its limit came.
+    Timeout,
 }
 
 #[derive(Deserialize)]

@@ -149,6 +149,13 @@ fn a_hang_can_be_expected() {
 }
 
 #[test]
+fn a_guest_that_goes_on_can_be_expected() {
+    let spec = "limit = \"2s\"\n[final]\nexit = \"timeout\"";
+    verdict(spec, vec![(2000, End(Ended::Timeout))]).unwrap();
+    assert!(fails(spec, vec![(1, End(Ended::HaltedForGood))]).contains("end by timeout"));
+}
+
+#[test]
 fn each_serial_step_looks_behind_what_the_last_one_matched() {
     let spec = "[[step]]\nexpect.serial = \"ok\"\n[[step]]\nexpect.serial = \"ok\"";
     verdict(spec, vec![(1, Serial("ok ok"))]).unwrap();
