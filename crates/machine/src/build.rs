@@ -111,6 +111,16 @@ fn clock(config: &Config, engine: &Engine) -> Result<Clock, Error> {
     }
 }
 
+/// Whether so much RAM can be given at all.
+fn check_memory(ram: u64) -> Result<(), Error> {
+    if ram > MAX_MEMORY {
+        return Err(Error::Usage(format!(
+            "{ram} bytes of memory are more than the 64 GiB that hako can give"
+        )));
+    }
+    Ok(())
+}
+
 fn map_error(e: MapError) -> Error {
     Error::Host(format!("cannot lay out the guest's memory: {e}"))
 }
@@ -160,7 +170,9 @@ impl Machine {
 /// RAM at 0 with the image in it.
 fn bare(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
     let image = bare_image(config)?;
-    let len = config.memory.unwrap_or(image.len() as u64).max(1).next_multiple_of(PAGE_SIZE);
+    let asked = config.memory.unwrap_or(image.len() as u64).max(1);
+    check_memory(asked)?;
+    let len = asked.next_multiple_of(PAGE_SIZE);
     check_fit(config, &image, len)?;
     let slab = slab(len)?;
     let mut map = MemoryMap::new();
@@ -176,10 +188,11 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
     if ram < MEGABYTE {
         return Err(Error::Usage(format!("a PC has at least 1 MiB of memory, not {ram} bytes")));
     }
+    check_memory(ram)?;
     let (disks, boot) = media::open(config)?;
     let firmware = firmware::load(&config.firmware)?;
     notes.extend(firmware.note);
-    let layout = Layout::new(ram.min(MAX_MEMORY + 1), firmware.rom.len());
+    let layout = Layout::new(ram, firmware.rom.len());
     let memory = layout.memory(slab(layout.slab_len())?, &firmware.rom).map_err(map_error)?;
     let (engine, irqs) = engine::make(config, &memory, notes)?;
     let virtual_clock = engine.counts() && config.clock != Some(ClockKind::Host);
