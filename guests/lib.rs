@@ -75,8 +75,8 @@ pub struct Exempt {
 /// Every guest, by name.
 pub static ALL: &[Guest] = include!(concat!(env!("OUT_DIR"), "/list.rs"));
 
-/// Other names that people may try.
-const ALIASES: [(&str, &str); 2] = [("mbr", "print-a"), ("triple-fault", "triple-protected")];
+/// Other names that people may try, and what they stand for.
+pub const ALIASES: [(&str, &str); 2] = [("mbr", "print-a"), ("triple-fault", "triple-protected")];
 
 impl Guest {
     /// The guest of that name.

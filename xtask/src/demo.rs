@@ -15,5 +15,12 @@ pub fn run() -> Outcome {
     show(&["doctor"])?;
     show(&["demo", "hello"])?;
     show(&["demo", "print-a", "--firmware", "seabios", "--debugcon", "stdio", "--screen"])?;
-    show(&["test", "guests"])
+    // The boot-sector tests: the first ones on both engines and firmwares, then all of them where that is quick.
+    show(&[
+        "test",
+        "guests/asm/print-a.hako.toml",
+        "guests/asm/two-stage.hako.toml",
+        "guests/asm/keyboard.hako.toml",
+    ])?;
+    show(&["test", "guests", "--engine", "soft"])
 }

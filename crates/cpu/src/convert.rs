@@ -87,7 +87,7 @@ impl SysRegs {
             *r = value;
             return valid(value).map_err(drop);
         }
-        match self.mtrrs.write(index, value) {
+        match self.mtrrs.load(index, value) {
             Some(true) => Ok(()),
             Some(false) => Err(()),
             None => {

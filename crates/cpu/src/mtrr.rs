@@ -81,6 +81,17 @@ impl Mtrrs {
         Some(ok)
     }
 
+    /// Takes over a register of an engine whose physical addresses may be wider than ours (up to 52 bits), as a whole;
+    /// otherwise like [`Mtrrs::write`].
+    pub fn load(&mut self, index: u32, value: u64) -> Option<bool> {
+        let (r, valid) = self.find(index)?;
+        let ok = value >> 52 == 0 && valid(value & ((1 << PHYS_BITS) - 1)) || valid(value);
+        if ok {
+            *r = value;
+        }
+        Some(ok)
+    }
+
     /// The numbers of all registers.
     pub fn indices() -> impl Iterator<Item = u32> {
         let variable = msr::MTRR_PHYSBASE0..msr::MTRR_PHYSBASE0 + VARIABLE * 2;
@@ -102,6 +113,9 @@ mod tests {
         assert_eq!(m.write(msr::MTRR_DEF_TYPE, 0x1000), Some(false));
         assert_eq!(m.write(msr::MTRR_PHYSBASE0 + 1, 1 << 40), Some(false));
         assert_eq!(m.write(msr::PAT, 0), None);
+        assert_eq!(m.load(msr::MTRR_PHYSBASE0 + 1, 0xffff_8000_0800), Some(true));
+        assert_eq!(m.read(msr::MTRR_PHYSBASE0 + 1), Some(0xffff_8000_0800));
+        assert_eq!(m.load(msr::MTRR_PHYSBASE0 + 1, 1 << 52), Some(false));
         assert_eq!(Mtrrs::indices().count(), 28);
     }
 }

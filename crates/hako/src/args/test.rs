@@ -35,7 +35,7 @@ pub struct TestArgs {
     /// Test files, or folders to search for *.hako.toml [default: the current folder]
     pub paths: Vec<PathBuf>,
 
-    /// Run on this engine alone [default: those each test names, else auto's choice]
+    /// Run on this engine alone [default: those each test names, else soft]
     #[arg(long, value_enum)]
     pub engine: Option<Engine>,
 

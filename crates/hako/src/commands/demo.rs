@@ -1,13 +1,10 @@
 //! `hako demo`: the guests that are built in.
 
-use hako_guests::{ALL, Guest, Medium};
+use hako_guests::{ALIASES, ALL, Guest, Medium};
 use hako_machine::{Config, DiskSpec, Source};
 
 use super::run::drive;
 use crate::args::run::{DemoArgs, Machine, RunOptions};
-
-/// Short names for those that a newcomer asks for first.
-const ALIASES: &[(&str, &str)] = &[("mbr", "print-a"), ("triple-fault", "triple-protected")];
 
 /// Runs a built-in guest, or lists them all.
 pub fn run(args: &DemoArgs) -> u8 {
@@ -15,8 +12,7 @@ pub fn run(args: &DemoArgs) -> u8 {
         list();
         return 0;
     };
-    let full = ALIASES.iter().find(|a| a.0 == name).map_or(name.as_str(), |a| a.1);
-    let Some(guest) = Guest::named(full) else {
+    let Some(guest) = Guest::named(name) else {
         eprintln!("hako: there is no guest named '{name}'; 'hako demo' lists them");
         return 2;
     };

@@ -1,30 +1,26 @@
 //! `hako test`.
 
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
 
 use hako_guests::Guest;
-use hako_testing::{
-    Case, Error, Host, Images, Options, Results, Spec, cases, discover, report, run as run_all,
-};
+use hako_testing::{Case, Error, Host, Images, Options, Results, collect, report, run as run_all};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::test::{Format, TestArgs};
 
 /// Finds the tests, runs them, and reports.
 pub fn run(args: &TestArgs) -> u8 {
-    let cases = match find(args) {
+    let images = Images::with_built_in(|name| Guest::named(name).map(|guest| guest.image));
+    let engine = args.engine.map(Into::into);
+    let cases = match collect(&args.paths, engine, args.filter.as_deref(), &images, &Host::this()) {
         Ok(cases) => cases,
-        Err(why) => {
-            eprintln!("hako: {why}");
-            return why.status();
+        Err(faults) => {
+            for why in &faults {
+                eprintln!("hako: {why}");
+            }
+            return faults.first().map_or(4, Error::status);
         }
     };
-    if cases.is_empty() {
-        eprintln!("hako: no test fits --filter and --engine");
-        return 4;
-    }
     let results = execute(&cases, args);
     match args.format {
         Format::Human => print!("{}", report::human(&results)),
@@ -37,23 +33,6 @@ pub fn run(args: &TestArgs) -> u8 {
         return 4;
     }
     results.status()
-}
-
-/// Every test named, on every engine and firmware that it wants.
-fn find(args: &TestArgs) -> Result<Vec<Case>, Error> {
-    let images = Images::with_built_in(|name| Guest::named(name).map(|guest| guest.image));
-    let host = Host::this();
-    let mut all = Vec::new();
-    for file in discover::files(&args.paths)? {
-        let name = discover::name(&file);
-        if args.filter.as_ref().is_some_and(|text| !name.contains(text)) {
-            continue;
-        }
-        let spec = Arc::new(Spec::load(&file)?);
-        let folder = file.parent().unwrap_or(Path::new("."));
-        all.extend(cases(&name, &spec, folder, args.engine.map(Into::into), &images, &host)?);
-    }
-    Ok(all)
 }
 
 /// Runs them with a progress bar on standard error, which shows only on a terminal.
