@@ -1,7 +1,7 @@
 //! The kvm engine: /dev/kvm behind [`hako_engine::Vcpu`].
 //!
 //! [`Vm`] owns the guest-physical address space and, on request, the interrupt controllers and the timer inside the
-//! kernel; [`KvmVcpu`] executes. [`probe`] says whether this host can do it and how fast.
+//! kernel; [`KvmVcpu`] executes. [`probe()`] says whether this host can do it and how fast.
 //!
 //! In use: `Vm::new(config, &memory)`, `vm.vcpu(0)`, `vcpu.measure(&memory)` if the choice of engine is still open,
 //! `vcpu.set_state(..)`, then `run` until it says something. What the caller has to know beyond the trait:

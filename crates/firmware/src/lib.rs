@@ -1,6 +1,6 @@
 //! The built-in BIOS: interrupt services answered in Rust through one trap port.
 //!
-//! [`rom`] is the guest's half: the reset vector, and for each service a stub that writes to [`TRAP_PORT`]. The machine
+//! [`rom()`] is the guest's half: the reset vector, and for each service a stub that writes to [`TRAP_PORT`]. The machine
 //! then stops the CPU at that instruction's end, fetches its state and hands it to [`Bios::service`], which edits
 //! registers, the caller's FLAGS on the stack, and memory; the machine puts the state back and the stub returns to the
 //! caller. A service that waits does so in the guest: it moves rip to the part of its stub that halts with interrupts

@@ -118,12 +118,12 @@ pub struct RunOptions {
     #[arg(long, value_name = "WHICH", default_value = "builtin")]
     pub firmware: String,
 
-    /// A hard disk: PATH[,if=ide][,readonly][,snapshot]; repeatable
-    #[arg(long, value_name = "SPEC", value_parser = values::disk)]
+    /// Hard disks.
+    #[arg(long, help = "A hard disk: PATH[,if=ide][,readonly][,snapshot]; repeatable", value_name = "SPEC", value_parser = values::disk)]
     pub disk: Vec<DiskSpec>,
 
-    /// A floppy image in drive A: PATH[,readonly][,snapshot]
-    #[arg(long, value_name = "SPEC", value_parser = values::disk)]
+    /// The floppy in drive A.
+    #[arg(long, help = "A floppy image in drive A: PATH[,readonly][,snapshot]", value_name = "SPEC", value_parser = values::disk)]
     pub floppy: Option<DiskSpec>,
 
     /// A CD image
