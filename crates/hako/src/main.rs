@@ -3,6 +3,7 @@
 
 mod args;
 mod commands;
+mod out;
 mod png;
 
 use std::panic;

@@ -5,12 +5,12 @@ use hako_machine::{Config, DiskSpec, Source};
 
 use super::run::drive;
 use crate::args::run::{DemoArgs, Machine, RunOptions};
+use crate::out;
 
 /// Runs a built-in guest, or lists them all.
 pub fn run(args: &DemoArgs) -> u8 {
     let Some(name) = &args.name else {
-        list();
-        return 0;
+        return out::finish(&list(), 0);
     };
     let Some(guest) = Guest::named(name) else {
         eprintln!("hako: there is no guest named '{name}'; 'hako demo' lists them");
@@ -35,12 +35,9 @@ fn config(guest: &Guest, options: &RunOptions) -> Config {
     }
 }
 
-fn list() {
+fn list() -> String {
     let width = ALL.iter().map(|g| g.name.len()).max().unwrap_or(0);
-    for Guest { name, about, .. } in ALL {
-        println!("{name:width$}  {about}");
-    }
-    for (alias, name) in ALIASES {
-        println!("{alias:width$}  short for {name}");
-    }
+    let guests = ALL.iter().map(|Guest { name, about, .. }| format!("{name:width$}  {about}\n"));
+    let aliases = ALIASES.iter().map(|(alias, name)| format!("{alias:width$}  short for {name}\n"));
+    guests.chain(aliases).collect()
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use hako_engine_kvm::{CpuidModel, Probe, cpuid_extras, probe};
 use hako_machine::{seabios, vga_rom};
 
+use crate::out;
+
 /// How a finding is marked.
 enum Mark {
     Good,
@@ -15,22 +17,24 @@ enum Mark {
 
 /// Prints the table. Finding something missing is no failure: hako works without all of it.
 pub fn run() -> u8 {
-    heading("engines");
-    row(Mark::Good, "soft", "hako's own x86-64 CPU; needs nothing");
+    let mut text = String::new();
+    let page = &mut text;
+    heading(page, "engines");
+    row(page, Mark::Good, "soft", "hako's own x86-64 CPU; needs nothing");
     let probe = probe();
-    kvm(&probe);
-    heading("firmware");
-    row(Mark::Good, "builtin", "hako's own BIOS services; needs no file");
-    file("seabios", seabios().as_deref(), "apt-get install seabios");
-    file("VGA option ROM", vga_rom().as_deref(), "apt-get install seabios (vgabios-isavga.bin)");
-    heading("tools that go well with hako (none is needed)");
+    kvm(page, &probe);
+    heading(page, "firmware");
+    row(page, Mark::Good, "builtin", "hako's own BIOS services; needs no file");
+    file(page, "seabios", seabios().as_deref(), "apt-get install seabios");
+    file(page, "VGA option ROM", vga_rom().as_deref(), "apt-get install seabios (vgabios-isavga.bin)");
+    heading(page, "tools that go well with hako (none is needed)");
     for (tool, use_, package) in TOOLS {
         match on_path(tool) {
-            true => row(Mark::Good, tool, use_),
-            false => row(Mark::Missing, tool, &format!("{use_}: apt-get install {package}")),
+            true => row(page, Mark::Good, tool, use_),
+            false => row(page, Mark::Missing, tool, &format!("{use_}: apt-get install {package}")),
         }
     }
-    0
+    out::finish(&text, 0)
 }
 
 const TOOLS: &[(&str, &str, &str)] = &[
@@ -41,26 +45,32 @@ const TOOLS: &[(&str, &str, &str)] = &[
     ("bochs", "a third", "bochs bochs-term bochsbios vgabios"),
 ];
 
-fn kvm(probe: &Probe) {
+fn kvm(page: &mut String, probe: &Probe) {
     match &probe.usable {
         Ok(speed) => {
             let (ns, exit) = (speed.ring0_ns_per_instruction, speed.exit_ns / 1000.0);
             if speed.is_emulated() {
                 row(
+                    page,
                     Mark::Slow,
                     "kvm",
                     "/dev/kvm is there, but emulates ring 0 in software; --engine auto takes soft",
                 );
             } else {
-                row(Mark::Good, "kvm", "/dev/kvm is there and runs on hardware; --engine auto takes it");
+                row(
+                    page,
+                    Mark::Good,
+                    "kvm",
+                    "/dev/kvm is there and runs on hardware; --engine auto takes it",
+                );
             }
-            detail("ring 0", &format!("{ns:.1} ns an instruction, {exit:.1} us a port access"));
+            detail(page, "ring 0", &format!("{ns:.1} ns an instruction, {exit:.1} us a port access"));
         }
-        Err(why) => row(Mark::Missing, "kvm", &why.to_string()),
+        Err(why) => row(page, Mark::Missing, "kvm", &why.to_string()),
     }
     for (name, value) in &probe.capabilities {
         let value = if *value == 0 { "no".into() } else { value.to_string() };
-        detail(name.trim_start_matches("KVM_CAP_").to_ascii_lowercase().as_str(), &value);
+        detail(page, name.trim_start_matches("KVM_CAP_").to_ascii_lowercase().as_str(), &value);
     }
     if probe.usable.is_ok()
         && let Ok(extras) = cpuid_extras(&CpuidModel::default())
@@ -68,31 +78,31 @@ fn kvm(probe: &Probe) {
     {
         let list: Vec<String> =
             extras.iter().map(|e| format!("{:#x}.{}.{:?}:{:#x}", e.leaf, e.subleaf, e.reg, e.bits)).collect();
-        detail("cpuid bits that it adds on its own", &list.join(" "));
+        detail(page, "cpuid bits that it adds on its own", &list.join(" "));
     }
 }
 
-fn heading(text: &str) {
-    println!("{text}");
+fn heading(page: &mut String, text: &str) {
+    *page += &format!("{text}\n");
 }
 
-fn row(mark: Mark, name: &str, text: &str) {
+fn row(page: &mut String, mark: Mark, name: &str, text: &str) {
     let mark = match mark {
         Mark::Good => "ok  ",
         Mark::Slow => "slow",
         Mark::Missing => "-   ",
     };
-    println!("  {mark} {name:20} {text}");
+    *page += &format!("  {mark} {name:20} {text}\n");
 }
 
-fn detail(name: &str, text: &str) {
-    println!("         {name:18} {text}");
+fn detail(page: &mut String, name: &str, text: &str) {
+    *page += &format!("         {name:18} {text}\n");
 }
 
-fn file(name: &str, found: Option<&Path>, remedy: &str) {
+fn file(page: &mut String, name: &str, found: Option<&Path>, remedy: &str) {
     match found {
-        Some(path) => row(Mark::Good, name, &path.display().to_string()),
-        None => row(Mark::Missing, name, &format!("not found: {remedy}")),
+        Some(path) => row(page, Mark::Good, name, &path.display().to_string()),
+        None => row(page, Mark::Missing, name, &format!("not found: {remedy}")),
     }
 }
 

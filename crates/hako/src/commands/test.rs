@@ -7,6 +7,7 @@ use hako_testing::{Case, Error, Host, Images, Options, Results, collect, report,
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::args::test::{Format, TestArgs};
+use crate::out;
 
 /// Finds the tests, runs them, and reports.
 pub fn run(args: &TestArgs) -> u8 {
@@ -22,17 +23,17 @@ pub fn run(args: &TestArgs) -> u8 {
         }
     };
     let results = execute(&cases, args);
-    match args.format {
-        Format::Human => print!("{}", report::human(&results)),
-        Format::Json => println!("{}", report::json(&results)),
-    }
+    let text = match args.format {
+        Format::Human => report::human(&results),
+        Format::Json => report::json(&results) + "\n",
+    };
     if let Some(path) = &args.junit
         && let Err(why) = fs::write(path, report::junit(&results))
     {
         eprintln!("hako: cannot write the report {}: {why}", path.display());
-        return 4;
+        return out::finish(&text, 4);
     }
-    results.status()
+    out::finish(&text, results.status())
 }
 
 /// Runs them with a progress bar on standard error, which shows only on a terminal.

@@ -68,3 +68,18 @@ fn demonstrations_need_no_file() {
     assert!(hako(&["demo"]).expect(0).text().contains("hello"));
     hako(&["demo", "nothing-like-this"]).expect(2).says("hako demo");
 }
+
+#[test]
+fn results_that_standard_output_cannot_take_are_the_hosts_fault() {
+    for command in ["demo", "doctor"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_hako"))
+            .arg(command)
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!(run.status.code(), Some(4), "{command}: {said}");
+        assert!(said.contains("cannot write to standard output") && !said.contains("bug"), "{said}");
+    }
+}
