@@ -55,7 +55,7 @@ impl Bare {
     }
 
     pub(crate) fn lines(&mut self) -> Lines {
-        Lines { intr: false, nmi: false, a20: true }
+        Lines { a20: true, ..Lines::default() }
     }
 }
 

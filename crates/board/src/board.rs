@@ -60,12 +60,12 @@ impl Board {
     }
 
     /// Reads what is neither RAM nor ROM.
-    pub fn mmio_read(&mut self, _now: Time, gpa: Gpa, data: &mut [u8]) -> Attention {
+    pub fn mmio_read(&mut self, _now: Time, _cpu: u8, gpa: Gpa, data: &mut [u8]) -> Attention {
         either!(self, b => b.mmio_read(gpa, data))
     }
 
     /// Writes what is not RAM.
-    pub fn mmio_write(&mut self, _now: Time, gpa: Gpa, data: &[u8]) -> Attention {
+    pub fn mmio_write(&mut self, _now: Time, _cpu: u8, gpa: Gpa, data: &[u8]) -> Attention {
         match self {
             Board::Bare(_) => Attention::empty(),
             Board::Pc(b) => b.mmio_write(gpa, data),
@@ -73,12 +73,12 @@ impl Board {
     }
 
     /// RDMSR of an MSR that chips own: none yet.
-    pub fn msr_read(&mut self, _now: Time, _index: u32) -> Option<u64> {
+    pub fn msr_read(&mut self, _now: Time, _cpu: u8, _index: u32) -> Option<u64> {
         None
     }
 
     /// WRMSR of an MSR that chips own: none yet.
-    pub fn msr_write(&mut self, _now: Time, _index: u32, _value: u64) -> Option<Attention> {
+    pub fn msr_write(&mut self, _now: Time, _cpu: u8, _index: u32, _value: u64) -> Option<Attention> {
         None
     }
 
@@ -156,13 +156,13 @@ impl Board {
         }
     }
 
-    /// The levels of the lines into the CPU.
-    pub fn lines(&mut self) -> Lines {
+    /// The levels of the lines into CPU `cpu`.
+    pub fn lines(&mut self, _cpu: u8) -> Lines {
         either!(self, b => b.lines())
     }
 
     /// Interrupt acknowledge. Without a controller the bus floats: all ones.
-    pub fn acknowledge(&mut self, _now: Time) -> u8 {
+    pub fn acknowledge(&mut self, _now: Time, _cpu: u8) -> u8 {
         match self {
             Board::Bare(_) => 0xff,
             Board::Pc(b) => b.acknowledge(),

@@ -33,11 +33,11 @@ fn an_end_of_interrupt_that_uncovers_another_request_is_told() {
     let _ = out(&mut board, 0x3fc, 0x08);
     let _ = out(&mut board, 0x3f9, 0x02);
     let _ = out(&mut board, 0x43, 0x34);
-    assert!(board.lines().intr);
-    assert_eq!(board.acknowledge(Time::ZERO), 0x08);
-    assert!(!board.lines().intr, "IRQ 4 waits for the end of IRQ 0");
+    assert!(board.lines(0).intr);
+    assert_eq!(board.acknowledge(Time::ZERO, 0), 0x08);
+    assert!(!board.lines(0).intr, "IRQ 4 waits for the end of IRQ 0");
     let attention = out(&mut board, 0x20, 0x20);
     assert!(attention.contains(Attention::LINES));
-    assert!(board.lines().intr);
-    assert_eq!(board.acknowledge(Time::ZERO), 0x0c);
+    assert!(board.lines(0).intr);
+    assert_eq!(board.acknowledge(Time::ZERO, 0), 0x0c);
 }

@@ -43,7 +43,7 @@ fn every_port_reads_the_same_after_a_restore() {
     assert_eq!(other.save(), saved);
     let mut other = Board::Pc(Box::new(other));
     assert_eq!(other.next_event(), board.next_event());
-    assert_eq!(other.lines(), board.lines());
+    assert_eq!(other.lines(0), board.lines(0));
     for port in 0..0x800u16 {
         let (mut a, mut b) = ([0], [0]);
         let _ = board.port_in(now, port, Width::B1, &mut a);

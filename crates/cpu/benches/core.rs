@@ -38,7 +38,7 @@ impl Bus for Flat {
         0xff
     }
     fn lines(&mut self, _: At) -> Lines {
-        Lines { intr: false, nmi: false, a20: true }
+        Lines { a20: true, ..Lines::default() }
     }
     fn tsc(&mut self, at: At) -> u64 {
         at.count

@@ -6,7 +6,7 @@ use hako_engine::{EngineError, IrqSink};
 use hako_mem::GuestMemory;
 use kvm_bindings::{
     CpuId, KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN,
-    KVM_PIT_SPEAKER_DUMMY, KVMIO, kvm_enable_cap, kvm_pit_config, kvm_reinject_control,
+    KVM_PIT_SPEAKER_DUMMY, KVMIO, kvm_enable_cap, kvm_msi, kvm_pit_config, kvm_reinject_control,
 };
 use kvm_ioctls::{Cap, VmFd};
 use vmm_sys_util::ioctl::ioctl_with_ref;
@@ -157,6 +157,19 @@ impl IrqSink for KvmIrqSink {
     fn set_gsi(&mut self, gsi: u8, level: bool) {
         if let Err(errno) = self.shared.fd.set_irq_line(gsi.into(), level) {
             tracing::warn!(gsi, level, %errno, "KVM_IRQ_LINE failed: the VM has no in-kernel interrupt controllers");
+        }
+    }
+
+    fn msi(&mut self, address: u64, data: u32) {
+        let msi = kvm_msi {
+            address_lo: address as u32,
+            address_hi: (address >> 32) as u32,
+            data,
+            ..Default::default()
+        };
+        // An MSI that no local APIC takes is lost, as on the bus of a real machine.
+        if let Err(errno) = self.shared.fd.signal_msi(msi) {
+            tracing::debug!(address, data, %errno, "KVM_SIGNAL_MSI: nobody took it");
         }
     }
 }

@@ -38,6 +38,11 @@ pub struct Lines {
     pub nmi: bool,
     /// A20 gate: false masks address bit 20.
     pub a20: bool,
+    /// An INIT happened since the last call: the CPU takes its INIT state and, unless it is the bootstrap processor,
+    /// waits for a SIPI (SDM Vol. 3A 9.4).
+    pub init: bool,
+    /// The vector of a SIPI since the last call, after the INIT if both happened.
+    pub sipi: Option<u8>,
 }
 
 /// Ports, MMIO, MSRs that chips own, interrupt acknowledge, and the time, as a CPU sees them.
@@ -59,6 +64,14 @@ pub trait Bus {
     fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention>;
     /// Interrupt acknowledge: the vector of the interrupt that `lines().intr` announced.
     fn acknowledge(&mut self, at: At) -> u8;
+    /// The task priority (CR8), where a local APIC keeps it; `None` leaves it to the CPU.
+    fn task_priority(&mut self, _at: At) -> Option<u8> {
+        None
+    }
+    /// Replaces the task priority (0 to 15), where a local APIC keeps it; `None` leaves it to the CPU.
+    fn set_task_priority(&mut self, _at: At, _priority: u8) -> Option<Attention> {
+        None
+    }
     /// The levels of the lines into this CPU.
     fn lines(&mut self, at: At) -> Lines;
     /// The time-stamp counter, without the CPU's own offset.

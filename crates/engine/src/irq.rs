@@ -4,4 +4,6 @@
 pub trait IrqSink: Send {
     /// Sets the level of a GSI (0 to 23).
     fn set_gsi(&mut self, gsi: u8, level: bool);
+    /// A message-signalled interrupt: a write of `data` to `address` (SDM Vol. 3A 11.11).
+    fn msi(&mut self, address: u64, data: u32);
 }

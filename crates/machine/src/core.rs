@@ -190,7 +190,7 @@ impl Bus for Core {
 
     fn mmio_read(&mut self, at: At, gpa: Gpa, data: &mut [u8]) -> Attention {
         let now = self.now(at.count);
-        let attention = self.board.mmio_read(now, gpa, data);
+        let attention = self.board.mmio_read(now, at.cpu, gpa, data);
         if let Some(t) = self.trace.as_mut().filter(|t| t.what.mmio) {
             t.mmio(now, false, gpa, data);
         }
@@ -203,13 +203,13 @@ impl Bus for Core {
             t.mmio(now, true, gpa, data);
         }
         self.activity = self.activity.wrapping_add(1);
-        let attention = self.board.mmio_write(now, gpa, data);
+        let attention = self.board.mmio_write(now, at.cpu, gpa, data);
         self.settle(attention)
     }
 
     fn msr_read(&mut self, at: At, index: u32) -> Option<u64> {
         let now = self.now(at.count);
-        let value = self.board.msr_read(now, index);
+        let value = self.board.msr_read(now, at.cpu, index);
         if let Some(t) = self.trace.as_mut().filter(|t| t.what.io) {
             t.msr(now, index, value, false);
         }
@@ -218,7 +218,7 @@ impl Bus for Core {
 
     fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention> {
         let now = self.now(at.count);
-        let done = self.board.msr_write(now, index, value);
+        let done = self.board.msr_write(now, at.cpu, index, value);
         if let Some(t) = self.trace.as_mut().filter(|t| t.what.io) {
             t.msr(now, index, done.map(|_| value), true);
         }
@@ -228,7 +228,7 @@ impl Bus for Core {
 
     fn acknowledge(&mut self, at: At) -> u8 {
         let now = self.now(at.count);
-        let vector = self.board.acknowledge(now);
+        let vector = self.board.acknowledge(now, at.cpu);
         self.acknowledged = self.acknowledged.wrapping_add(1);
         if let Some(t) = self.trace.as_mut().filter(|t| t.what.int) {
             t.line(now, format_args!("int  hardware interrupt, vector {vector:#04x}"));
@@ -236,8 +236,8 @@ impl Bus for Core {
         vector
     }
 
-    fn lines(&mut self, _at: At) -> Lines {
-        self.board.lines()
+    fn lines(&mut self, at: At) -> Lines {
+        self.board.lines(at.cpu)
     }
 
     fn tsc(&mut self, at: At) -> u64 {

@@ -140,7 +140,7 @@ impl Machine {
         if !state.rflags.contains(RFlags::IF) {
             return Err(Ended::HaltedForGood);
         }
-        if self.core.board.lines().intr {
+        if self.core.board.lines(0).intr {
             return Ok(());
         }
         if self.config.detect_hang {

@@ -69,23 +69,23 @@ impl Bus for Rig {
     fn port_out(&mut self, _: At, port: u16, width: Width, data: &[u8]) -> Attention {
         self.board.port_out(self.clock.now, port, width, data)
     }
-    fn mmio_read(&mut self, _: At, gpa: Gpa, data: &mut [u8]) -> Attention {
-        self.board.mmio_read(self.clock.now, gpa, data)
+    fn mmio_read(&mut self, at: At, gpa: Gpa, data: &mut [u8]) -> Attention {
+        self.board.mmio_read(self.clock.now, at.cpu, gpa, data)
     }
-    fn mmio_write(&mut self, _: At, gpa: Gpa, data: &[u8]) -> Attention {
-        self.board.mmio_write(self.clock.now, gpa, data)
+    fn mmio_write(&mut self, at: At, gpa: Gpa, data: &[u8]) -> Attention {
+        self.board.mmio_write(self.clock.now, at.cpu, gpa, data)
     }
-    fn msr_read(&mut self, _: At, index: u32) -> Option<u64> {
-        self.board.msr_read(self.clock.now, index)
+    fn msr_read(&mut self, at: At, index: u32) -> Option<u64> {
+        self.board.msr_read(self.clock.now, at.cpu, index)
     }
-    fn msr_write(&mut self, _: At, index: u32, value: u64) -> Option<Attention> {
-        self.board.msr_write(self.clock.now, index, value)
+    fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention> {
+        self.board.msr_write(self.clock.now, at.cpu, index, value)
     }
-    fn acknowledge(&mut self, _: At) -> u8 {
-        self.board.acknowledge(self.clock.now)
+    fn acknowledge(&mut self, at: At) -> u8 {
+        self.board.acknowledge(self.clock.now, at.cpu)
     }
-    fn lines(&mut self, _: At) -> Lines {
-        self.board.lines()
+    fn lines(&mut self, at: At) -> Lines {
+        self.board.lines(at.cpu)
     }
     fn tsc(&mut self, _: At) -> u64 {
         self.clock.now.0
@@ -101,15 +101,15 @@ pub fn run(bytes: &[u8]) {
     let mut rig = Rig::new();
     let mut bios = Bios::new();
     // What the CPU knows of the lines: it looks when it is told, and after an acknowledge.
-    let mut seen = rig.board.lines();
+    let mut seen = rig.board.lines(0);
     while !input.is_empty() {
         let now = rig.clock.advance(&mut input);
         match play(&mut rig, &mut bios, &mut input, now) {
             Some(attention) if !attention.contains(Attention::LINES) => {
-                let told = input.u8().is_multiple_of(2) || rig.board.lines() == seen;
+                let told = input.u8().is_multiple_of(2) || rig.board.lines(0) == seen;
                 assert!(told, "a line moved and nobody was told");
             }
-            _ => seen = rig.board.lines(),
+            _ => seen = rig.board.lines(0),
         }
         // Nobody fetches it otherwise.
         rig.board.output().clear();
@@ -135,12 +135,12 @@ fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, now: Time) -> Opt
         13 => {
             let mut data = [0; 8];
             let len = 1 + usize::from(input.u8() % 8);
-            return Some(board.mmio_read(now, address(input), &mut data[..len]));
+            return Some(board.mmio_read(now, 0, address(input), &mut data[..len]));
         }
         14 => {
             let len = 1 + usize::from(input.u8() % 8);
             let gpa = address(input);
-            return Some(board.mmio_write(now, gpa, &input.u64().to_le_bytes()[..len]));
+            return Some(board.mmio_write(now, 0, gpa, &input.u64().to_le_bytes()[..len]));
         }
         15 => {
             let now = rig.clock.jump(board.next_event());
@@ -161,9 +161,9 @@ fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, now: Time) -> Opt
             }
         }
         18 => {
-            let _ = (board.take_wish(), board.msr_read(now, input.u32()));
-            if board.lines().intr {
-                let _ = board.acknowledge(now);
+            let _ = (board.take_wish(), board.msr_read(now, 0, input.u32()));
+            if board.lines(0).intr {
+                let _ = board.acknowledge(now, 0);
             }
         }
         _ => {

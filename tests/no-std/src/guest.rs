@@ -89,27 +89,27 @@ impl Bus for Machine {
     }
 
     fn mmio_read(&mut self, at: At, gpa: Gpa, data: &mut [u8]) -> Attention {
-        self.0.mmio_read(now(at), gpa, data)
+        self.0.mmio_read(now(at), at.cpu, gpa, data)
     }
 
     fn mmio_write(&mut self, at: At, gpa: Gpa, data: &[u8]) -> Attention {
-        self.0.mmio_write(now(at), gpa, data)
+        self.0.mmio_write(now(at), at.cpu, gpa, data)
     }
 
     fn msr_read(&mut self, at: At, index: u32) -> Option<u64> {
-        self.0.msr_read(now(at), index)
+        self.0.msr_read(now(at), at.cpu, index)
     }
 
     fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention> {
-        self.0.msr_write(now(at), index, value)
+        self.0.msr_write(now(at), at.cpu, index, value)
     }
 
     fn acknowledge(&mut self, at: At) -> u8 {
-        self.0.acknowledge(now(at))
+        self.0.acknowledge(now(at), at.cpu)
     }
 
-    fn lines(&mut self, _: At) -> Lines {
-        self.0.lines()
+    fn lines(&mut self, at: At) -> Lines {
+        self.0.lines(at.cpu)
     }
 
     fn tsc(&mut self, at: At) -> u64 {

@@ -157,7 +157,7 @@ impl Pc {
             trap: config.builtin,
             wish: None,
             output: Output::default(),
-            seen: Lines { intr: false, nmi: false, a20: true },
+            seen: Lines { a20: true, ..Lines::default() },
             next: Time::NEVER,
             moved: true,
             attention: Attention::empty(),
@@ -322,7 +322,7 @@ impl Pc {
     /// The levels; whoever asks knows them from now on. (After an acknowledge the CPU asks by itself: an interrupt that
     /// the next access raises is news then, though the line was high when it was last told.)
     pub(crate) fn lines(&mut self) -> Lines {
-        self.seen = Lines { intr: self.wires.intr(), nmi: false, a20: self.keyboard.a20() };
+        self.seen = Lines { intr: self.wires.intr(), a20: self.keyboard.a20(), ..Lines::default() };
         self.seen
     }
 

@@ -193,6 +193,8 @@ mod tests {
                 self.0.fetch_and(!bit, Ordering::Relaxed)
             };
         }
+
+        fn msi(&mut self, _: u64, _: u32) {}
     }
 
     #[test]

@@ -5,10 +5,12 @@
 
 pub mod bar;
 pub mod config;
+pub mod device;
 pub mod host;
 pub mod i440fx;
 pub mod piix;
 
 pub use bar::{Bar, BarKind, BarRange};
 pub use config::{Changes, ConfigSpace, Field, Identity, Lock};
+pub use device::{Env, Msi, PciDevice};
 pub use host::{Bdf, PciHost};

@@ -18,7 +18,7 @@ pub struct TestBus {
 
 impl TestBus {
     pub fn new(memory: GuestMemory) -> TestBus {
-        let lines = Lines { intr: false, nmi: false, a20: true };
+        let lines = Lines { a20: true, ..Lines::default() };
         TestBus { memory, lines, rises_at: None, log: Vec::new(), attention: Attention::empty() }
     }
 
