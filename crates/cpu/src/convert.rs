@@ -139,7 +139,7 @@ impl Cpu {
             cr4: self.cr4,
             cr8: sys.cr8,
             efer: self.efer,
-            xcr0: sys.xcr0,
+            xcr0: self.fpu.xcr0,
             dr: sys.dr,
             dr6: sys.dr6,
             dr7: sys.dr7,
@@ -175,7 +175,6 @@ impl Cpu {
             dr6: s.dr6,
             dr7: s.dr7,
             cr8: s.cr8,
-            xcr0: s.xcr0,
             pat: PAT_RESET,
             misc_enable: MISC_ENABLE_RESET,
             xsave: s.xsave.clone(),
@@ -185,6 +184,7 @@ impl Cpu {
             tsc_hz,
             ..SysRegs::default()
         };
+        self.fpu.xcr0 = s.xcr0;
         for &(index, value) in &s.msrs {
             // `set_state` has refused what is not valid.
             let _ = self.sys.set_state_msr(index, value);

@@ -10,6 +10,7 @@ use crate::attn::Attn;
 use crate::code::{Arena, Blocks};
 use crate::fault::{Fault, FaultLog};
 use crate::flags::{ARITH, Flags};
+use crate::fpu::state::FpuState;
 use crate::op::{ADDRESS_MASK, Place};
 use crate::segfast::SegFast;
 use crate::sysregs::SysRegs;
@@ -116,6 +117,8 @@ pub struct Cpu {
     /// The page-directory-pointer entries that PAE paging loaded with CR3.
     pub(crate) pdpte: [u64; 4],
     pub(crate) sys: SysRegs,
+    /// x87, MMX and SSE.
+    pub(crate) fpu: FpuState,
 
     pub(crate) events: Events,
     pub(crate) activity: Activity,
@@ -169,6 +172,7 @@ impl Cpu {
             efer: 0,
             pdpte: [0; 4],
             sys: SysRegs::default(),
+            fpu: FpuState::RESET,
             events: Events::default(),
             activity: Activity::Running,
             lines: Lines { a20: true, ..Lines::default() },
@@ -201,6 +205,7 @@ impl Cpu {
         self.arena.clear();
         self.region = None;
         self.load(&CpuState::reset());
+        self.fpu = FpuState::RESET;
         self.attn = Attn::empty();
     }
 

@@ -30,6 +30,7 @@ mod decode;
 mod far;
 mod fault;
 mod flags;
+mod fpu;
 mod gate;
 mod interrupt;
 mod io;

@@ -17,8 +17,6 @@ pub(crate) struct SysRegs {
     pub dr7: u64,
     /// CR8, where no chip owns it.
     pub cr8: u64,
-    /// XCR0.
-    pub xcr0: u64,
     /// IA32_STAR.
     pub star: u64,
     /// IA32_LSTAR.
