@@ -27,6 +27,24 @@ impl F80 {
     }
 }
 
+/// An XMM register, as its bytes lie in memory: stores to bytes are what compilers make vector instructions of, as they do
+/// not of shifts within a `u128`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[repr(align(16))]
+pub(crate) struct Xmm(pub [u8; 16]);
+
+impl Xmm {
+    /// From its 128 bits.
+    pub const fn from_bits(bits: u128) -> Xmm {
+        Xmm(bits.to_le_bytes())
+    }
+
+    /// Its 128 bits.
+    pub const fn bits(self) -> u128 {
+        u128::from_le_bytes(self.0)
+    }
+}
+
 /// The state that FXSAVE and XSAVE save, and XCR0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FpuState {
@@ -51,7 +69,7 @@ pub(crate) struct FpuState {
     /// The segment selector of that.
     pub fds: u16,
     /// XMM0 to XMM15.
-    pub xmm: [u128; 16],
+    pub xmm: [Xmm; 16],
     /// The control and status register of SSE.
     pub mxcsr: u32,
     /// Extended control register 0: the state components that are enabled.
@@ -76,7 +94,7 @@ impl FpuState {
         fcs: 0,
         fdp: 0,
         fds: 0,
-        xmm: [0; 16],
+        xmm: [Xmm([0; 16]); 16],
         mxcsr: MXCSR_INIT,
         xcr0: 1,
     };
