@@ -10,15 +10,7 @@ use hako_x86::Width;
 fn pc() -> Pc {
     let layout = Layout::new(1 << 20, 0);
     let memory = layout.memory(Arc::new(Slab::heap(layout.slab_len())), &[]).unwrap();
-    let config = PcConfig {
-        layout,
-        irqs: None,
-        debug_exit: None,
-        builtin: false,
-        vga_rom: None,
-        boot: Vec::new(),
-        rtc: 0,
-    };
+    let config = PcConfig::new(layout);
     Pc::new(config, memory, Disks::default())
 }
 

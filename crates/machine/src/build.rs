@@ -199,13 +199,14 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
     let rtc = config.rtc.unwrap_or_else(|| if virtual_clock { Y2K } else { now() });
     let pc = Pc::new(
         PcConfig {
-            layout,
             irqs,
             debug_exit: config.debug_exit,
             builtin: firmware.builtin,
             vga_rom: firmware.vga_rom.map(|rom| rom.to_vec()),
             boot,
             rtc,
+            post: firmware.builtin,
+            ..PcConfig::new(layout)
         },
         memory,
         disks,

@@ -37,13 +37,12 @@ impl Rig {
         let slab = Arc::new(Slab::heap(layout.slab_len()));
         let Ok(memory) = layout.memory(slab, rom()) else { panic!("a plain layout was refused") };
         let config = PcConfig {
-            layout,
-            irqs: None,
             debug_exit: Some(0xf4),
             builtin: true,
-            vga_rom: None,
             boot: vec![Drive::HardDisk(0), Drive::Cdrom(0), Drive::Floppy(0)],
             rtc: 946_684_800,
+            post: true,
+            ..PcConfig::new(layout)
         };
         let disks = Disks {
             hard: vec![Box::new(Disk::new(1024, b"hard"))],

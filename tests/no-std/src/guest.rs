@@ -127,13 +127,11 @@ fn machine() -> Result<Machine, &'static str> {
     let slab = Arc::new(Slab::heap(layout.slab_len()));
     let memory = layout.memory(slab, rom()).map_err(|_| "the memory map was refused\n")?;
     let config = PcConfig {
-        layout,
-        irqs: None,
-        debug_exit: None,
         builtin: true,
-        vga_rom: None,
         boot: alloc::vec![Drive::HardDisk(0)],
         rtc: 946_684_800,
+        post: true,
+        ..PcConfig::new(layout)
     };
     let disks = Disks { hard: alloc::vec![Box::new(Rom(boot_sector()))], ..Disks::default() };
     Ok(Machine(Board::Pc(Box::new(Pc::new(config, memory, disks)))))

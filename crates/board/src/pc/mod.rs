@@ -27,6 +27,7 @@ use hako_chips::i8042::I8042;
 use hako_chips::ide::Channel;
 use hako_chips::latch::Latch;
 use hako_chips::pci::host::PciHost;
+use hako_chips::pci::{ConfigSpace, PciDevice};
 use hako_chips::pic::Pics;
 use hako_chips::pit::Pit;
 use hako_chips::port92::Port92;
@@ -48,10 +49,12 @@ use wires::{Controller, Wires};
 
 use crate::Output;
 
-/// What a PC is made of.
+/// What a PC is made of. [`PcConfig::new`] is the least of it; callers set the fields that differ.
 pub struct PcConfig {
     /// Sizes of memory.
     pub layout: Layout,
+    /// CPUs, 1 to 8.
+    pub cpus: u8,
     /// Interrupt controllers and PIT in the engine, if it has them.
     pub irqs: Option<Box<dyn IrqSink>>,
     /// The debug-exit port.
@@ -64,6 +67,39 @@ pub struct PcConfig {
     pub boot: Vec<Drive>,
     /// What the real-time clock shows at power-on, in seconds since 1970.
     pub rtc: u64,
+    /// The board does at power-on what a BIOS would: it assigns addresses and interrupts to PCI devices and puts ACPI
+    /// and MP tables into the F segment. For the built-in firmware and for kernels that are started directly; other
+    /// firmware does it itself.
+    pub post: bool,
+    /// There are ACPI tables; MP tables there are always.
+    pub acpi: bool,
+    /// Devices on the PCI bus, from slot 3 on.
+    pub devices: Vec<(ConfigSpace, Box<dyn PciDevice>)>,
+    /// Whether COM1 to COM4 exist.
+    pub coms: [bool; 4],
+    /// The registers with which kvm-unit-tests drives interrupt lines.
+    pub testdev: bool,
+}
+
+impl PcConfig {
+    /// One CPU, no media, no devices but the chip set and COM1, the board's own interrupt controllers.
+    pub fn new(layout: Layout) -> PcConfig {
+        PcConfig {
+            layout,
+            cpus: 1,
+            irqs: None,
+            debug_exit: None,
+            builtin: false,
+            vga_rom: None,
+            boot: Vec::new(),
+            rtc: 0,
+            post: false,
+            acpi: true,
+            devices: Vec::new(),
+            coms: [true, false, false, false],
+            testdev: false,
+        }
+    }
 }
 
 /// The board of a PC.

@@ -10,6 +10,7 @@ use hako_engine::Time;
 use hako_mem::GuestMemory;
 
 use super::ConfigSpace;
+use crate::saved::{RestoreError, check};
 
 /// A message-signalled interrupt (PCI 3.0, 6.8.1): a write that the interrupt controllers understand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,4 +58,13 @@ pub trait PciDevice: Send {
     fn tick(&mut self, _env: &mut Env<'_>) {}
     /// As at power-on. The configuration space is reset by its owner.
     fn reset(&mut self);
+    /// What the device holds, as bytes of its own; the configuration space is saved by its owner.
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+    /// Takes a saved state over, all of it or nothing. The configuration space and guest memory hold already what they
+    /// held then, or will before the next call.
+    fn restore(&mut self, state: &[u8]) -> Result<(), RestoreError> {
+        check(state.is_empty(), "the device has no state")
+    }
 }
