@@ -118,6 +118,20 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// CR8: the local APIC's where the bus has one.
+    fn task_priority(&mut self) -> u64 {
+        let at = self.at();
+        self.bus.task_priority(at).map_or(self.cpu.sys.cr8, u64::from)
+    }
+
+    fn set_task_priority(&mut self, priority: u8) {
+        let at = self.at();
+        match self.bus.set_task_priority(at, priority) {
+            Some(attention) => self.cpu.attend_bus(attention),
+            None => self.cpu.sys.cr8 = u64::from(priority),
+        }
+    }
+
     /// Reads the PDPTEs again after the state was replaced; wrong ones are left, as VM entry would not.
     pub fn reload_pdptes(&mut self) {
         let legacy_pae = self.cpu.cr4_has(Cr4::PAE) && !self.cpu.long();
@@ -151,7 +165,7 @@ pub(crate) fn mov_from_cr(cx: &mut Cx<'_>, op: &Op) -> Step {
         2 => cx.cpu.cr2,
         3 => cx.cpu.cr3,
         4 => cx.cpu.cr4,
-        8 => cx.cpu.sys.cr8,
+        8 => cx.task_priority(),
         _ => return Err(cx.ud(Why::BadRegister)),
     };
     cx.level_0()?;
@@ -176,7 +190,7 @@ pub(crate) fn mov_to_cr(cx: &mut Cx<'_>, op: &Op) -> Step {
         4 => cx.write_cr4(value),
         _ if value > 15 => Err(cx.gp(0, Why::CrReservedBit)),
         _ => {
-            cx.cpu.sys.cr8 = value;
+            cx.set_task_priority(value as u8);
             Ok(())
         }
     }

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use hako_engine::{At, Bus};
 use hako_x86::{CpuState, Cr0, Cr4, Efer, PendingException, RFlags, SegReg, StateError, Vector, msr};
 
 use crate::Cpu;
@@ -109,8 +110,8 @@ impl SysRegs {
 }
 
 impl Cpu {
-    /// The architectural state at this instruction boundary. `tsc` is what the last state loaded had; the engine, which
-    /// knows the bus, replaces it by the bus's counter plus [`Cpu::tsc_offset`].
+    /// The architectural state at this instruction boundary, as far as it can be told without a bus: the time-stamp counter
+    /// and the task priority are those of the last state loaded. [`Cpu::state_on`] tells them, too.
     pub fn state(&self) -> CpuState {
         let mut gpr = [0; 16];
         gpr.copy_from_slice(&self.r[..16]);
@@ -147,7 +148,7 @@ impl Cpu {
             msrs,
             events,
             activity: self.activity,
-            tsc: sys.tsc,
+            tsc: sys.tsc_due.or(sys.tsc_given).unwrap_or(0),
         }
     }
 
@@ -164,24 +165,18 @@ impl Cpu {
     /// Takes over all registers of a state without asking whether they make sense. Missing MSRs have their reset values;
     /// the host's debugging stays.
     pub(crate) fn load(&mut self, s: &CpuState) {
-        self.r[..16].copy_from_slice(&s.gpr);
-        self.rip = s.rip;
-        self.seg = s.seg;
-        (self.ldtr, self.tr, self.gdtr, self.idtr) = (s.ldtr, s.tr, s.gdtr, s.idtr);
-        (self.cr0, self.cr2, self.cr3, self.cr4, self.efer) = (s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
-        let (host, tsc_hz) = (core::mem::take(&mut self.sys.host), self.sys.tsc_hz);
+        let host = core::mem::take(&mut self.sys.host);
+        // A state that comes back lets the counter run on; any other brings its own.
+        let same = self.sys.tsc_given == Some(s.tsc);
         self.sys = SysRegs {
-            dr: s.dr,
-            dr6: s.dr6,
-            dr7: s.dr7,
-            cr8: s.cr8,
             pat: PAT_RESET,
             misc_enable: MISC_ENABLE_RESET,
             xsave: s.xsave.clone(),
-            tsc: s.tsc,
             pdptes_stale: true,
+            tsc_offset: if same { self.sys.tsc_offset } else { 0 },
+            tsc_due: if same { self.sys.tsc_due } else { Some(s.tsc) },
+            tsc_given: if same { self.sys.tsc_given } else { None },
             host,
-            tsc_hz,
             ..SysRegs::default()
         };
         self.fpu.xcr0 = s.xcr0;
@@ -189,6 +184,17 @@ impl Cpu {
             // `set_state` has refused what is not valid.
             let _ = self.sys.set_state_msr(index, value);
         }
+        self.load_registers(s);
+    }
+
+    /// Takes over the registers of a state that INIT resets; MSRs, x87, SSE and the time-stamp counter stay.
+    pub(crate) fn load_registers(&mut self, s: &CpuState) {
+        self.r[..16].copy_from_slice(&s.gpr);
+        self.rip = s.rip;
+        self.seg = s.seg;
+        (self.ldtr, self.tr, self.gdtr, self.idtr) = (s.ldtr, s.tr, s.gdtr, s.idtr);
+        (self.cr0, self.cr2, self.cr3, self.cr4, self.efer) = (s.cr0, s.cr2, s.cr3, s.cr4, s.efer);
+        (self.sys.dr, self.sys.dr6, self.sys.dr7, self.sys.cr8) = (s.dr, s.dr6, s.dr7, s.cr8);
         (self.events, self.activity) = (s.events, s.activity);
         self.set_rflags(s.rflags.bits());
         self.cpl = match (self.cr0_has(Cr0::PE), self.v86()) {
@@ -203,13 +209,16 @@ impl Cpu {
         self.attend(Attn::EVENT | Attn::LINES);
     }
 
-    /// What this CPU adds to the bus's time-stamp counter (IA32_TSC_ADJUST and writes to the TSC).
-    pub fn tsc_offset(&self) -> u64 {
-        self.sys.tsc_offset
-    }
-
-    /// Replaces what this CPU adds to the bus's time-stamp counter.
-    pub fn set_tsc_offset(&mut self, offset: u64) {
-        self.sys.tsc_offset = offset;
+    /// [`Cpu::state`] with the running time-stamp counter, and the task priority that the bus keeps.
+    pub fn state_on(&mut self, bus: &mut dyn Bus) -> CpuState {
+        let at = At { cpu: self.config.cpu, count: self.count };
+        if self.sys.tsc_due.is_none() {
+            self.sys.tsc_given = Some(bus.tsc(at).wrapping_add(self.sys.tsc_offset));
+        }
+        let mut state = self.state();
+        if let Some(priority) = bus.task_priority(at) {
+            state.cr8 = u64::from(priority);
+        }
+        state
     }
 }

@@ -2,12 +2,11 @@
 
 use hako_engine::{Attention, DebugHit, Exit, ExitKind, Lines};
 use hako_mem::{GuestMemory, Lookup};
-use hako_x86::{
-    Activity, CpuState, Cr0, Cr4, DescTable, Efer, Events, RFlags, SegAttr, SegReg, Segment, Shadow,
-};
+use hako_x86::{Activity, Cr0, Cr4, DescTable, Efer, Events, RFlags, SegAttr, SegReg, Segment, Shadow};
 
 use crate::attn::Attn;
 use crate::code::{Arena, Blocks};
+use crate::config::Config;
 use crate::fault::{Fault, FaultLog};
 use crate::flags::{ARITH, Flags};
 use crate::fpu::state::FpuState;
@@ -15,13 +14,6 @@ use crate::op::{ADDRESS_MASK, Place};
 use crate::segfast::SegFast;
 use crate::sysregs::SysRegs;
 use crate::tlb::{self, Tlbs};
-
-/// What a CPU is made as.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Config {
-    /// The virtual CPU's number, as chips and CPUID see it.
-    pub cpu: u8,
-}
 
 /// Why [`Cpu::run`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +196,8 @@ impl Cpu {
         self.blocks.clear(slab.as_ref().map(|m| &**m.slab()));
         self.arena.clear();
         self.region = None;
-        self.load(&CpuState::reset());
+        let state = self.power_up_state();
+        self.load(&state);
         self.fpu = FpuState::RESET;
         self.attn = Attn::empty();
     }

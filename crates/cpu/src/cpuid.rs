@@ -65,11 +65,6 @@ impl Cpu {
     pub fn model() -> &'static Model {
         &MODEL
     }
-
-    /// The frequency of the time-stamp counter that CPUID leaf 15h tells; 0, as at first, tells none. Kept over resets.
-    pub fn set_tsc_hz(&mut self, hz: u64) {
-        self.sys.tsc_hz = hz;
-    }
 }
 
 /// CPUID.
@@ -82,7 +77,7 @@ pub(crate) fn cpuid(cx: &mut Cx<'_>, _op: &Op) -> Step {
         cr4: Cr4::from_bits_retain(cx.cpu.cr4),
         apic_id: cx.cpu.config.cpu,
         apic_enabled,
-        tsc_hz: cx.cpu.sys.tsc_hz,
+        tsc_hz: cx.cpu.config.tsc_hz,
     };
     let [eax, ebx, ecx, edx] = MODEL.cpuid(leaf, subleaf, &now);
     for (reg, value) in [(0, eax), (3, ebx), (1, ecx), (2, edx)] {

@@ -1,6 +1,7 @@
 //! RDMSR, WRMSR, RDTSC, RDTSCP, RDPMC and the MSRs that the CPU owns (SDM Vol. 4, table 2-2). All others are the
 //! bus's; an MSR that nobody knows is #GP.
 
+use hako_engine::At;
 use hako_x86::{Cr0, Cr4, Efer, SegReg, msr};
 
 use crate::Cpu;
@@ -71,7 +72,7 @@ impl SysRegs {
             msr::SYSENTER_EIP => (&mut s.sysenter_eip, address),
             msr::TSC_AUX => (&mut s.tsc_aux, low32),
             msr::PAT => (&mut s.pat, pat),
-            msr::TSC_ADJUST => (&mut s.tsc_offset, any),
+            msr::TSC_ADJUST => (&mut s.tsc_adjust, any),
             _ => return None,
         })
     }
@@ -159,6 +160,25 @@ impl Cx<'_> {
         self.bus.tsc(at).wrapping_add(self.cpu.sys.tsc_offset)
     }
 
+    /// Moves the time-stamp counter; IA32_TSC_ADJUST shows by how much (SDM Vol. 3B 17.17.3).
+    fn move_tsc(&mut self, by: u64) {
+        let now = self.tsc().wrapping_add(by);
+        let s = &mut self.cpu.sys;
+        s.tsc_offset = s.tsc_offset.wrapping_add(by);
+        s.tsc_adjust = s.tsc_adjust.wrapping_add(by);
+        s.tsc_given = Some(now);
+    }
+
+    /// The time-stamp counter of a loaded state runs on from here.
+    #[inline]
+    pub fn set_due_tsc(&mut self) {
+        if let Some(tsc) = self.cpu.sys.tsc_due.take() {
+            let at = At { cpu: self.cpu.config.cpu, count: self.cpu.count };
+            self.cpu.sys.tsc_offset = tsc.wrapping_sub(self.bus.tsc(at));
+            self.cpu.sys.tsc_given = Some(tsc);
+        }
+    }
+
     fn put_edx_eax(&mut self, value: u64) {
         self.set_reg(0, value as u32);
         self.set_reg(2, (value >> 32) as u32);
@@ -188,8 +208,13 @@ impl Cx<'_> {
 
     fn write_msr(&mut self, index: u32, value: u64) -> Step {
         let at = self.at();
-        if index == msr::TSC {
-            self.cpu.sys.tsc_offset = value.wrapping_sub(self.bus.tsc(at));
+        let before = match index {
+            msr::TSC => Some(self.tsc()),
+            msr::TSC_ADJUST => Some(self.cpu.sys.tsc_adjust),
+            _ => None,
+        };
+        if let Some(before) = before {
+            self.move_tsc(value.wrapping_sub(before));
             return Ok(());
         }
         match self.cpu.write_own_msr(index, value) {

@@ -56,6 +56,7 @@ impl Cpu {
         self.attn |= Attn::MAP | Attn::LINES | Attn::CODE | Attn::EVENT;
         let mut arena = core::mem::take(&mut self.arena);
         let mut cx = Cx { cpu: self, bus, slab };
+        cx.set_due_tsc();
         let stop = cx.execute(&mut arena, single);
         self.arena = arena;
         stop
@@ -206,8 +207,14 @@ impl Cx<'_> {
         if attn.contains(Attn::LINES) {
             let at = self.at();
             let lines = self.bus.lines(at);
-            if lines.nmi {
+            if lines.nmi && self.cpu.activity != Activity::WaitForSipi {
                 self.cpu.events.nmi_pending = true;
+            }
+            if lines.init {
+                self.cpu.init();
+            }
+            if let Some(vector) = lines.sipi {
+                self.cpu.start(vector);
             }
             if lines.a20 != self.cpu.lines.a20 {
                 self.cpu.flush_tlb();

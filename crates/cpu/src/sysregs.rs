@@ -39,8 +39,14 @@ pub(crate) struct SysRegs {
     pub misc_enable: u64,
     /// IA32_TSC_AUX.
     pub tsc_aux: u64,
-    /// What is added to the bus's time-stamp counter (IA32_TSC_ADJUST and writes to the TSC).
+    /// IA32_TSC_ADJUST: by how much the guest has moved the time-stamp counter.
+    pub tsc_adjust: u64,
+    /// What is added to the bus's time-stamp counter.
     pub tsc_offset: u64,
+    /// The time-stamp counter of the last state loaded, where it has yet to be made the running one.
+    pub tsc_due: Option<u64>,
+    /// The time-stamp counter of the last state given out, if nothing has moved the counter since.
+    pub tsc_given: Option<u64>,
     /// Memory type range registers.
     pub mtrrs: Mtrrs,
 
@@ -55,8 +61,6 @@ pub(crate) struct SysRegs {
     /// PDPTEs have to be read again from memory: the state was replaced.
     pub pdptes_stale: bool,
 
-    /// The frequency of the time-stamp counter, 0 if not known.
-    pub tsc_hz: u64,
     /// Breakpoints and stepping by the host.
     pub host: Debug,
     /// Where the host's breakpoint stopped the CPU, as count and RIP: it does not stop there twice.
@@ -64,8 +68,16 @@ pub(crate) struct SysRegs {
     /// The host's data breakpoint that the running instruction hit.
     pub host_hit: Option<usize>,
 
-    /// Parts of the state that this CPU only carries: the XSAVE image, MSRs it does not know, the TSC as loaded.
+    /// Parts of the state that this CPU only carries: the XSAVE image, MSRs it does not know.
     pub xsave: Vec<u8>,
     pub foreign_msrs: Vec<(u32, u64)>,
-    pub tsc: u64,
+}
+
+impl SysRegs {
+    /// Forgets what was under way: an instruction boundary with nothing pending.
+    pub fn between_instructions(&mut self) {
+        self.pending_db = 0;
+        (self.step, self.rf, self.repeating, self.pdptes_stale) = (false, false, false, false);
+        (self.host_stop, self.host_hit) = (None, None);
+    }
 }

@@ -76,8 +76,8 @@ impl Vcpu for SoftVcpu {
         }
     }
 
-    fn state(&mut self, _bus: &mut dyn Bus) -> Result<CpuState, EngineError> {
-        Ok(self.cpu.state())
+    fn state(&mut self, bus: &mut dyn Bus) -> Result<CpuState, EngineError> {
+        Ok(self.cpu.state_on(bus))
     }
 
     fn set_state(&mut self, state: &CpuState) -> Result<(), EngineError> {

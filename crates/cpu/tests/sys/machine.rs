@@ -66,6 +66,8 @@ pub struct Board {
     pub input: u32,
     pub tsc: u64,
     pub msr: Option<(u32, u64)>,
+    /// The task priority, if a local APIC keeps it.
+    pub priority: Option<u8>,
 }
 
 impl Bus for Board {
@@ -103,8 +105,15 @@ impl Bus for Board {
     }
     fn lines(&mut self, _: At) -> Lines {
         let lines = self.lines;
-        self.lines.nmi = false;
+        self.lines = Lines { nmi: false, init: false, sipi: None, ..lines };
         lines
+    }
+    fn task_priority(&mut self, _: At) -> Option<u8> {
+        self.priority
+    }
+    fn set_task_priority(&mut self, _: At, priority: u8) -> Option<Attention> {
+        *self.priority.as_mut()? = priority;
+        Some(Attention::LINES)
     }
     fn tsc(&mut self, at: At) -> u64 {
         self.tsc + at.count
@@ -134,6 +143,7 @@ impl Pc {
             input: 0,
             tsc: 0,
             msr: None,
+            priority: None,
         };
         let mut pc = Pc { cpu: Cpu::new(Config::default()), board, state: CpuState::reset(), stop: None };
         pc.lay_out_tables();

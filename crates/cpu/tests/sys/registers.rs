@@ -1,7 +1,7 @@
 //! Control registers, MSRs, CPUID, the time-stamp counter, ports (SDM Vol. 3A 2.5, 9.8; Vol. 4; Vol. 1 chapter 19).
 
 use crate::machine::{DATA, Pc, TSS, sel};
-use hako_cpu::{Cpu, Why};
+use hako_cpu::{Config, Cpu, Why};
 use hako_x86::{Cr0, Cr4, Efer, Features, Gpr, RFlags, SegReg, Vector, msr};
 
 const MOV_CR0: [u8; 3] = [0x0f, 0x22, 0xc0];
@@ -102,6 +102,14 @@ fn cr8_is_the_task_priority_in_64_bit_mode() {
     let mut pc = Pc::long(0);
     pc.state.cr8 = 5;
     assert_eq!(pc.code(&[0x44, 0x0f, 0x20, 0xc0]).ok().reg(Gpr::Rax), 5);
+    // A local APIC has it as its task priority.
+    let mut pc = Pc::long(0);
+    pc.board.priority = Some(7);
+    assert_eq!(pc.code(&[0x44, 0x0f, 0x20, 0xc0]).ok().reg(Gpr::Rax), 7);
+    pc.set_reg(Gpr::Rax, 9);
+    pc.code(&mov_cr8).ok();
+    assert_eq!((pc.board.priority, pc.state.cr8), (Some(9), 0));
+    assert_eq!(pc.cpu.state_on(&mut pc.board).cr8, 9);
 }
 
 #[test]
@@ -212,7 +220,9 @@ fn efer_shows_lma_and_cannot_set_it() {
 fn the_tsc_follows_the_bus_and_what_was_written() {
     let rdtsc = [0x0f, 0x31];
     let mut pc = Pc::protected(0);
-    pc.board.tsc = 0x1_0000_0000;
+    // The counter of the state goes on as the bus's does.
+    pc.board.tsc = 77;
+    pc.state.tsc = 0x1_0000_0000;
     pc.code(&rdtsc).ok();
     assert_eq!((pc.reg(Gpr::Rdx), pc.reg(Gpr::Rax)), (1, 0));
     let mut pc = with_msr(Pc::protected(0), msr::TSC, 5000, &WRMSR);
@@ -221,7 +231,33 @@ fn the_tsc_follows_the_bus_and_what_was_written() {
     // rdtscp
     pc.code(&[0x0f, 0x01, 0xf9]).ok();
     assert_eq!((pc.reg(Gpr::Rax), pc.reg(Gpr::Rcx)), (5001, 0));
-    assert_eq!(read_back(pc, msr::TSC_ADJUST), 4000);
+    assert_eq!(read_back(pc, msr::TSC_ADJUST), 5000);
+    // IA32_TSC_ADJUST moves the counter by what it changes.
+    let mut pc = with_msr(Pc::protected(0), msr::TSC_ADJUST, 4000, &WRMSR);
+    pc.state.tsc = 10;
+    pc.ok();
+    assert_eq!(pc.code(&rdtsc).ok().reg(Gpr::Rax), 4011);
+}
+
+#[test]
+fn the_state_has_the_running_counter_and_takes_it_back() {
+    let mut pc = Pc::protected(0);
+    pc.state.tsc = 1000;
+    pc.code(&[0x90]).ok();
+    pc.board.tsc = 500;
+    let state = pc.cpu.state_on(&mut pc.board);
+    assert_eq!(state.tsc, 1501);
+    // As it came: the counter runs on.
+    pc.board.tsc = 600;
+    pc.cpu.set_state(&state).unwrap();
+    assert_eq!(pc.cpu.state_on(&mut pc.board).tsc, 1601);
+    // Another time: the counter is set.
+    pc.cpu.set_state(&hako_x86::CpuState { tsc: 20, ..state }).unwrap();
+    pc.board.tsc = 900;
+    assert_eq!(pc.cpu.state_on(&mut pc.board).tsc, 20);
+    pc.go_on(1);
+    pc.board.tsc = 950;
+    assert_eq!(pc.cpu.state_on(&mut pc.board).tsc, 71);
 }
 
 #[test]
@@ -255,7 +291,7 @@ fn cpuid_tells_the_model() {
 #[test]
 fn the_tscs_frequency_is_told_when_it_is_known() {
     let mut pc = Pc::protected(0);
-    pc.cpu.set_tsc_hz(100_000_000);
+    pc.cpu = Cpu::new(Config { tsc_hz: 100_000_000, ..Config::default() });
     pc.set_reg(Gpr::Rax, 0x15);
     assert_eq!(pc.code(&[0x0f, 0xa2]).ok().reg(Gpr::Rcx), 100_000_000);
 }
