@@ -37,4 +37,29 @@ pub trait Block: Send {
     fn write(&mut self, lba: u64, data: &[u8]) -> Result<(), BlockError>;
     /// Makes all earlier writes durable.
     fn flush(&mut self) -> Result<(), BlockError>;
+    /// The contents of `count` sectors from `lba` on are not needed any more: afterwards each reads as zeros or as
+    /// before. A disk that cannot give storage back does nothing.
+    fn discard(&mut self, lba: u64, count: u64) -> Result<(), BlockError> {
+        within(lba, count, self.sectors(), self.read_only())
+    }
+    /// Makes `count` sectors from `lba` on read as zeros; with `unmap` their storage may be given back.
+    fn write_zeroes(&mut self, lba: u64, count: u64, _unmap: bool) -> Result<(), BlockError> {
+        within(lba, count, self.sectors(), self.read_only())?;
+        let zeros = [0; 8 * SECTOR];
+        let mut done = 0;
+        while done < count {
+            let n = (count - done).min(8);
+            self.write(lba + done, &zeros[..n as usize * SECTOR])?;
+            done += n;
+        }
+        Ok(())
+    }
+}
+
+/// Whether `count` sectors from `lba` on may be changed on a disk of `sectors`.
+pub fn within(lba: u64, count: u64, sectors: u64, read_only: bool) -> Result<(), BlockError> {
+    if lba.checked_add(count).is_none_or(|end| end > sectors) {
+        return Err(BlockError::Range { lba, count });
+    }
+    if read_only { Err(BlockError::ReadOnly) } else { Ok(()) }
 }

@@ -8,9 +8,11 @@ pub mod config;
 pub mod device;
 pub mod host;
 pub mod i440fx;
+pub mod msix;
 pub mod piix;
 
 pub use bar::{Bar, BarKind, BarRange};
 pub use config::{Changes, ConfigSpace, Field, Identity, Lock};
 pub use device::{Env, Msi, PciDevice};
 pub use host::{Bdf, PciHost};
+pub use msix::Msix;
