@@ -154,7 +154,10 @@ impl Msix {
         let state = saved.open(VERSION)?;
         let same = state.table.len() == self.table.len() && state.pending.len() == self.pending.len();
         check(same, "the MSI-X table has another size")?;
-        check(state.table.iter().all(|e| e[0] & 3 == 0 && e[CONTROL] & !MASKED == 0), "reserved bits of MSI-X")?;
+        check(
+            state.table.iter().all(|e| e[0] & 3 == 0 && e[CONTROL] & !MASKED == 0),
+            "reserved bits of MSI-X",
+        )?;
         let none = |v: usize| state.pending.get(v / 64).is_some_and(|w| w >> (v % 64) & 1 == 0);
         check((self.table.len()..64 * self.pending.len()).all(none), "a vector is pending that is none")?;
         self.table.clone_from(&state.table);
