@@ -1,16 +1,17 @@
 //! What a test looks for in text: a literal or a regular expression.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use regex::bytes::Regex;
+use regex_lite::Regex;
 
 /// A literal text or a regular expression. Compiled once; what a guest says is bytes, not necessarily UTF-8.
 #[derive(Clone, Debug)]
 pub enum Pattern {
     /// This text, anywhere.
     Literal(String),
-    /// A regular expression (the `regex` crate's syntax), matching anywhere unless it is anchored.
+    /// A regular expression (the `regex-lite` crate's syntax: that of `regex`, without Unicode classes), matching anywhere unless it is anchored.
     Regex(Regex),
 }
 
@@ -29,9 +30,23 @@ impl Pattern {
                 let at = position(text, wanted.as_bytes())?;
                 Some(at..at + wanted.len())
             }
-            Pattern::Regex(regex) => regex.find(text).map(|found| found.range()),
+            Pattern::Regex(regex) => regex.find(&readable(text)).map(|found| found.range()),
         }
     }
+}
+
+/// What a guest says as text of the same length: a byte that belongs to no character becomes SUB, which no sensible
+/// expression asks for.
+fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '\x1a'));
+    }
+    Cow::Owned(text)
 }
 
 /// Where `wanted` begins in `text`.
@@ -91,6 +106,8 @@ mod tests {
     fn a_regex_sees_bytes_that_are_no_utf8() {
         let pattern = Pattern::regex(r"ok \d+").unwrap();
         assert_eq!(pattern.find(b"\xff\xfe ok 42!"), Some(3..8));
+        assert_eq!(pattern.find("ä\u{2502} ok 7 ".as_bytes()), Some(6..10));
+        assert_eq!(pattern.find(b"\xe2\x94 ok 7 "), Some(3..7), "a character cut short");
     }
 
     #[test]
