@@ -63,9 +63,18 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// What every access ends with: fetch output, and see whether the deadline still holds.
+    /// What every access ends with: fetch output, and see whether the deadline still holds. Most say nothing and move
+    /// nothing.
     #[inline]
-    fn settle(&mut self, mut attention: Attention) -> Attention {
+    fn settle(&mut self, attention: Attention) -> Attention {
+        if self.board.output().is_empty() && self.next_event() >= self.horizon {
+            return attention;
+        }
+        self.settle_changes(attention)
+    }
+
+    #[inline(never)]
+    fn settle_changes(&mut self, mut attention: Attention) -> Attention {
         if !self.board.output().is_empty() {
             let waited = self.sinks.pending();
             self.fetch_output();
@@ -153,7 +162,12 @@ impl Core {
         self.clock.now(count)
     }
 
-    fn log_write(&mut self, now: Time, port: u16, width: Width, data: &[u8]) {
+    /// A port write for the trace and the list.
+    #[cold]
+    fn note_write(&mut self, now: Time, port: u16, width: Width, data: &[u8]) {
+        if let Some(t) = self.trace.as_mut().filter(|t| t.what.io) {
+            t.io(now, true, port, width, data);
+        }
         let Some(log) = &mut self.ports else { return };
         for item in data.chunks_exact(width.bytes()) {
             if log.len() < PORT_LOG {
@@ -176,11 +190,8 @@ impl Bus for Core {
 
     fn port_out(&mut self, at: At, port: u16, width: Width, data: &[u8]) -> Attention {
         let now = self.now(at.count);
-        if let Some(t) = self.trace.as_mut().filter(|t| t.what.io) {
-            t.io(now, true, port, width, data);
-        }
-        if self.ports.is_some() {
-            self.log_write(now, port, width, data);
+        if self.trace.is_some() || self.ports.is_some() {
+            self.note_write(now, port, width, data);
         }
         // The stubs of the built-in firmware are no activity of the guest's.
         self.activity = self.activity.wrapping_add(u64::from(port != TRAP_PORT));
