@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use hako_chips::Wish;
+use hako_chips::pci::Bdf;
 use hako_engine::{Attention, Lines, Time};
 use hako_firmware::{Bios, Outcome};
 use hako_mem::{Gpa, GuestMemory};
@@ -60,15 +61,18 @@ impl Board {
     }
 
     /// Reads what is neither RAM nor ROM.
-    pub fn mmio_read(&mut self, _now: Time, _cpu: u8, gpa: Gpa, data: &mut [u8]) -> Attention {
-        either!(self, b => b.mmio_read(gpa, data))
+    pub fn mmio_read(&mut self, now: Time, _cpu: u8, gpa: Gpa, data: &mut [u8]) -> Attention {
+        match self {
+            Board::Bare(b) => b.mmio_read(gpa, data),
+            Board::Pc(b) => b.mmio_read(now, gpa, data),
+        }
     }
 
     /// Writes what is not RAM.
-    pub fn mmio_write(&mut self, _now: Time, _cpu: u8, gpa: Gpa, data: &[u8]) -> Attention {
+    pub fn mmio_write(&mut self, now: Time, _cpu: u8, gpa: Gpa, data: &[u8]) -> Attention {
         match self {
             Board::Bare(_) => Attention::empty(),
-            Board::Pc(b) => b.mmio_write(gpa, data),
+            Board::Pc(b) => b.mmio_write(now, gpa, data),
         }
     }
 
@@ -87,6 +91,14 @@ impl Board {
         match self {
             Board::Bare(_) => Attention::empty(),
             Board::Pc(b) => b.tick(now),
+        }
+    }
+
+    /// Something has come from outside for the PCI device at `at`: lets it look.
+    pub fn poke(&mut self, now: Time, at: Bdf) -> Attention {
+        match self {
+            Board::Bare(_) => Attention::empty(),
+            Board::Pc(b) => b.poke(now, at),
         }
     }
 

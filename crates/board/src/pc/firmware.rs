@@ -92,11 +92,11 @@ impl Platform for Services<'_> {
     }
 
     fn mmio_read(&mut self, gpa: Gpa, data: &mut [u8]) {
-        let _ = self.pc.mmio_read(gpa, data);
+        self.pc.bus_read(self.now, gpa, data);
     }
 
     fn mmio_write(&mut self, gpa: Gpa, data: &[u8]) {
-        let _ = self.pc.mmio_write(gpa, data);
+        self.pc.bus_write(self.now, gpa, data);
     }
 
     fn disk(&mut self, drive: Drive) -> Option<&mut dyn Block> {

@@ -11,6 +11,15 @@ use hako_mem::{Gpa, GuestMemory, MapError, MemoryMap, PAGE_SIZE, Region, RegionK
 pub const LOW_RAM_END: u64 = 0xc000_0000;
 /// RAM that does not fit below goes on here.
 pub const HIGH_RAM: u64 = 1 << 32;
+/// The window of PCI's enhanced configuration access, 1 MiB for each of 256 buses.
+pub const ECAM: u64 = 0xe000_0000;
+/// Bytes of it.
+pub const ECAM_SIZE: u64 = 256 << 20;
+/// Where PCI devices' memory may be, by first and last address: between RAM, the ECAM window and the interrupt
+/// controllers.
+pub const PCI_MEMORY: [(u64, u64); 2] = [(0xf000_0000, 0xfebf_ffff), (LOW_RAM_END, ECAM - 1)];
+/// Where PCI devices' ports may be.
+pub const PCI_PORTS: (u64, u64) = (0xc000, 0xffff);
 /// Video memory: plain RAM to the CPU, read by the display.
 pub const VIDEO: u64 = 0xa_0000;
 /// The end of the first megabyte.

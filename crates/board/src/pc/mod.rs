@@ -1,5 +1,6 @@
 //! The PC: a 440FX/PIIX board with the chips of an AT.
 
+mod devices;
 mod disks;
 mod display;
 mod firmware;
@@ -8,6 +9,7 @@ mod keyboard;
 mod layout;
 mod pci;
 mod ports;
+mod post;
 mod routing;
 mod rtc;
 mod saved;
@@ -40,9 +42,9 @@ use hako_firmware::Drive;
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{CpuState, Width};
 
+pub use devices::{FIRST_SLOT, MAX_DEVICES};
 pub use disks::{Disks, MAX_HARD_DISKS};
 pub use layout::{Layout, MEGABYTE};
-use routing::Range;
 pub use saved::PcState;
 pub use wires::WiresState;
 use wires::{Controller, Wires};
@@ -110,7 +112,6 @@ pub struct Pc {
     pam: [u8; 7],
     /// The A20 gate as the map shows it; always open where the CPU masks the bit itself.
     a20: bool,
-    table: &'static [Range],
     wires: Wires,
     /// Absent where the engine has it.
     pit: Option<Pit>,
@@ -121,6 +122,9 @@ pub struct Pc {
     vga: Vga,
     com1: Serial,
     pci: PciHost,
+    devices: devices::Devices,
+    /// The board assigns PCI addresses and interrupts at power-on.
+    post: bool,
     reset_control: ResetControl,
     fw_cfg: FwCfg,
     ide: [Channel; 2],
@@ -163,13 +167,14 @@ impl Pc {
             Some(sink) => Controller::Engine(sink),
             None => Controller::Own(Pics::new()),
         };
+        let mut pci = pci::functions();
+        let devices = devices::Devices::new(&mut pci, config.devices);
         let mut pc = Pc {
             memory,
             memory_ranges: layout.memory_ranges(),
             layout,
             pam: [0; 7],
             a20: true,
-            table: ports::TABLE,
             wires: Wires::new(controller),
             pit: own.then(Pit::new),
             rtc: rtc::new(config.rtc, &layout, &disks, &config.boot),
@@ -177,7 +182,9 @@ impl Pc {
             keyboard: I8042::new(),
             vga: Vga::new(),
             com1: Serial::new(),
-            pci: pci::functions(),
+            pci,
+            devices,
+            post: config.post,
             reset_control: ResetControl::new(),
             fw_cfg: FwCfg::new(),
             ide: disks.channels(),
@@ -200,6 +207,7 @@ impl Pc {
             volatile_reads: 0,
         };
         pc.describe(config.vga_rom);
+        pc.assign();
         pc.refresh();
         pc
     }
@@ -207,6 +215,7 @@ impl Pc {
     /// Everything as at power-on, but for memory and disks.
     pub fn reset(&mut self, now: Time) {
         self.pci.reset();
+        self.devices.reset();
         self.wires.reset();
         if let Some(pit) = &mut self.pit {
             *pit = Pit::new();
@@ -225,6 +234,7 @@ impl Pc {
         (self.pm, self.debugcon) = (AcpiPm::new(false), Debugcon::new());
         self.wish = None;
         self.output.clear();
+        self.assign();
         self.repam();
         self.refresh();
         self.attention = Attention::empty();
@@ -266,24 +276,46 @@ impl Pc {
         self.attention()
     }
 
-    pub(crate) fn mmio_read(&mut self, _gpa: Gpa, data: &mut [u8]) -> Attention {
-        data.fill(0xff);
-        Attention::empty()
+    pub(crate) fn mmio_read(&mut self, now: Time, gpa: Gpa, data: &mut [u8]) -> Attention {
+        self.bus_read(now, gpa, data);
+        self.attention()
     }
 
-    /// Writes to ROM are dropped, but for PAM segments whose writes go to RAM while their reads do not.
-    pub(crate) fn mmio_write(&mut self, gpa: Gpa, data: &[u8]) -> Attention {
+    pub(crate) fn mmio_write(&mut self, now: Time, gpa: Gpa, data: &[u8]) -> Attention {
+        self.bus_write(now, gpa, data);
+        self.attention()
+    }
+
+    /// Reads what is neither RAM nor ROM.
+    fn bus_read(&mut self, now: Time, gpa: Gpa, data: &mut [u8]) {
+        if !self.pci_read(now, gpa.0, data) {
+            data.fill(0xff);
+        }
+    }
+
+    /// Writes what is not RAM. Writes to ROM are dropped, but for PAM segments whose writes go to RAM while their reads
+    /// do not.
+    fn bus_write(&mut self, now: Time, gpa: Gpa, data: &[u8]) {
         let behind = hako_chips::pci::i440fx::pam_segments(self.pam)
             .iter()
             .any(|s| s.write_ram && gpa.0 >= s.start.into() && gpa.0 < u64::from(s.start + s.len));
         if behind {
             self.memory.slab().write(hako_mem::SlabOffset(gpa.0), data);
+        } else {
+            self.pci_write(now, gpa.0, data);
         }
-        Attention::empty()
     }
 
-    /// Collects what an access changed.
+    /// Collects what an access changed; most change nothing.
+    #[inline]
     fn attention(&mut self) -> Attention {
+        if !self.moved && self.wish.is_none() && self.attention.is_empty() {
+            return Attention::empty();
+        }
+        self.collect()
+    }
+
+    fn collect(&mut self) -> Attention {
         let mut attention = core::mem::replace(&mut self.attention, Attention::empty());
         if self.wish.is_some() {
             attention |= Attention::WISH;
@@ -301,13 +333,15 @@ impl Pc {
     /// Finds out when the next event is.
     fn refresh(&mut self) {
         self.moved = false;
-        self.next = self.events().into_iter().fold(Time::NEVER, |first, (_, at)| first.min(at));
+        let first = self.devices.next_event();
+        self.next = self.events().into_iter().fold(first, |first, (_, at)| first.min(at));
     }
 
     /// Lets every chip whose time has come act.
     pub(crate) fn tick(&mut self, now: Time) -> Attention {
         self.moved = true;
         self.tick_pit(now);
+        self.tick_devices(now);
         if self.com1.next_event() <= now {
             self.com1.tick(now);
             self.wires.set_isa(4, self.com1.irq());
@@ -332,17 +366,18 @@ impl Pc {
     /// When an interrupt may come next by itself.
     pub(crate) fn next_wake(&self) -> Time {
         let open = self.events().into_iter().filter(|(irq, _)| self.wires.open(*irq));
-        open.fold(Time::NEVER, |first, (_, at)| first.min(at))
+        open.fold(self.devices.next_event(), |first, (_, at)| first.min(at))
     }
 
     /// See [`crate::Board::expects_more_than_ticks`]. What the clock does shows in its interrupt only: polling it is a
     /// volatile read.
     pub(crate) fn expects_more_than_ticks(&self, interrupts: bool) -> bool {
-        self.events().into_iter().any(|(irq, at)| match irq {
+        let mut events = self.events().into_iter();
+        events.any(|(irq, at)| match irq {
             TIMER => false,
             rtc::IRQ => at != Time::NEVER && interrupts && self.wires.open(irq),
             _ => at != Time::NEVER,
-        })
+        }) || self.devices.next_event() != Time::NEVER
     }
 
     /// The chips' next events, and the interrupt that may follow each.
@@ -389,11 +424,6 @@ impl Pc {
     /// The disk in a drive.
     pub fn disks(&mut self) -> &mut Disks {
         &mut self.disks
-    }
-
-    /// The level of a PCI function's interrupt pin (1 to 4 for INTA# to INTD#) in a slot.
-    pub fn set_pci_interrupt(&mut self, device: u8, pin: u8, level: bool) {
-        self.wires.set_pirq(hako_chips::pci::piix::pirq(device, pin), level);
     }
 
     /// Brings the map up to the PAM registers, and to the A20 gate where the engine has no mask for it.

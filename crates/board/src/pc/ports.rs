@@ -1,6 +1,6 @@
 //! The port table of a PC, and the few lines between each range and its chip.
 
-use super::routing::{Io, Range};
+use super::routing::{Index, Io, Range, index};
 use super::system as sys;
 use super::{Pc, disks, display, floppy, keyboard, pci, rtc};
 
@@ -43,6 +43,9 @@ pub(super) static TABLE: &[Range] = &[
     Range::bytes(0xcf9, 0xcf9, sys::read_reset_control, sys::write_reset_control).still(),
     Range::items(0xcfc, 0xcff, pci::read, pci::write),
 ];
+
+/// Where each port is in [`TABLE`].
+pub(super) static INDEX: Index = index(TABLE);
 
 fn read_pic(pc: &mut Pc, reg: u8) -> u8 {
     pc.wires.pics().map_or(0xff, |p| p.read(reg))

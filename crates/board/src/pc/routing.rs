@@ -4,6 +4,7 @@ use hako_engine::Time;
 use hako_x86::Width;
 
 use super::Pc;
+use super::ports::{INDEX, TABLE};
 
 /// One access to a port.
 #[derive(Clone, Copy, Debug)]
@@ -77,11 +78,36 @@ impl Range {
     }
 }
 
-/// The range that `port` belongs to. `table` is sorted and free of overlap.
+/// Ports that have an entry in an [`Index`]; the table has none above.
+const INDEXED: usize = 0x1000;
+
+/// For each port the place of its range in the table, so that an access costs no search.
+pub(super) type Index = [u8; INDEXED];
+
+/// No range.
+const NONE: u8 = 0xff;
+
+/// The index of `table`, which is sorted and free of overlap.
+pub(super) const fn index(table: &[Range]) -> Index {
+    assert!(table.len() < NONE as usize);
+    let mut index = [NONE; INDEXED];
+    let mut i = 0;
+    while i < table.len() {
+        let mut port = table[i].first as usize;
+        while port <= table[i].last as usize {
+            index[port] = i as u8;
+            port += 1;
+        }
+        i += 1;
+    }
+    index
+}
+
+/// The range that `port` belongs to.
 #[inline]
-fn find(table: &'static [Range], port: u16) -> Option<&'static Range> {
-    let i = table.partition_point(|r| r.first <= port).checked_sub(1)?;
-    table.get(i).filter(|r| port <= r.last)
+fn find(port: u16) -> Option<&'static Range> {
+    let i = *INDEX.get(usize::from(port))?;
+    TABLE.get(usize::from(i))
 }
 
 impl Pc {
@@ -93,7 +119,16 @@ impl Pc {
             }
             return;
         }
-        match find(self.table, port) {
+        let range = find(port);
+        if range.is_none()
+            && let Some(bar) = self.devices.port(port)
+        {
+            for item in data.chunks_mut(width.bytes()) {
+                self.bar_read(now, bar, item);
+            }
+            return;
+        }
+        match range {
             Some(&Range { first, handler: Handler::Items { read, .. }, volatile, still, .. }) => {
                 self.volatile_reads += u64::from(volatile);
                 self.moved |= !still;
@@ -112,8 +147,11 @@ impl Pc {
     /// One item that is no wider than its register.
     #[inline]
     fn read_item(&mut self, now: Time, port: u16, width: Width, data: &mut [u8]) {
-        let Some(&Range { first, handler, volatile, still, .. }) = find(self.table, port) else {
-            data.fill(0xff);
+        let Some(&Range { first, handler, volatile, still, .. }) = find(port) else {
+            match self.devices.port(port) {
+                Some(bar) => self.bar_read(now, bar, data),
+                None => data.fill(0xff),
+            }
             return;
         };
         self.volatile_reads += u64::from(volatile);
@@ -131,12 +169,21 @@ impl Pc {
             return;
         }
         if width == Width::B1 {
-            for byte in data.chunks(1) {
-                self.write_item(now, port, byte);
+            for byte in data {
+                self.write_item(now, port, core::slice::from_ref(byte));
             }
             return;
         }
-        match find(self.table, port) {
+        let range = find(port);
+        if range.is_none()
+            && let Some(bar) = self.devices.port(port)
+        {
+            for item in data.chunks(width.bytes()) {
+                self.bar_write(now, bar, item);
+            }
+            return;
+        }
+        match range {
             Some(&Range { first, handler: Handler::Items { write, .. }, still, .. }) => {
                 self.moved |= !still;
                 write(self, Io { now, port, reg: (port - first) as u8, width }, data);
@@ -154,7 +201,12 @@ impl Pc {
     /// One byte.
     #[inline]
     fn write_item(&mut self, now: Time, port: u16, data: &[u8]) {
-        let Some(&Range { first, handler, still, .. }) = find(self.table, port) else { return };
+        let Some(&Range { first, handler, still, .. }) = find(port) else {
+            if let Some(bar) = self.devices.port(port) {
+                self.bar_write(now, bar, data);
+            }
+            return;
+        };
         self.moved |= !still;
         let io = Io { now, port, reg: (port - first) as u8, width: Width::B1 };
         match handler {

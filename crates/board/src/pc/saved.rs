@@ -1,6 +1,8 @@
 //! Saving and restoring the chips of a PC. Memory, disks and the CPU are the machine's to save; interrupt controllers
 //! and timer in the engine are the engine's.
 
+use alloc::vec::Vec;
+
 use hako_chips::acpi_pm::AcpiPmState;
 use hako_chips::debugcon::DebugconState;
 use hako_chips::i8042::I8042State;
@@ -18,7 +20,7 @@ use super::Pc;
 use super::wires::WiresState;
 
 /// Layout of the saved state.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the chips of a PC hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct PcState {
     pub com1: Saved<SerialState>,
     /// PCI configuration.
     pub pci: Saved<pci::host::State>,
+    /// What each PCI device holds beside its configuration.
+    pub devices: Vec<Vec<u8>>,
     /// Port 0xcf9.
     pub reset_control: Saved<ResetControlState>,
     /// What is selected of fw_cfg.
@@ -80,6 +84,7 @@ impl Pc {
             vga: self.vga.save(),
             com1: self.com1.save(),
             pci: self.pci.save(),
+            devices: self.devices.save(),
             reset_control: self.reset_control.save(),
             fw_cfg: self.fw_cfg.save(),
             ide: self.ide.each_ref().map(|c| c.save()),
@@ -123,9 +128,12 @@ impl Pc {
         let apm = [restored!(apm1, &s.apm[0]), restored!(apm2, &s.apm[1])];
         let pm = restored!(self.pm, &s.pm);
         let debugcon = restored!(self.debugcon, &s.debugcon);
+        // The last that may be refused.
+        self.devices.restore(&s.devices)?;
 
         (self.pit, self.rtc, self.keyboard, self.vga, self.com1) = (pit, rtc, keyboard, vga, com1);
         (self.pci, self.reset_control, self.fw_cfg) = (pci, reset_control, fw_cfg);
+        self.devices.settle(&self.pci);
         (self.ide, self.fdc, self.dma) = (ide, fdc, dma);
         (self.port92, self.apm, self.pm, self.debugcon) = (port92, apm, pm, debugcon);
         self.wires.restore(&s.wires, pics);

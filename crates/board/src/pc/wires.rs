@@ -157,6 +157,13 @@ impl Wires {
         }
     }
 
+    /// A message-signalled interrupt.
+    pub fn msi(&mut self, address: u64, data: u32) {
+        if let Controller::Engine(sink) = &mut self.controller {
+            sink.msi(address, data);
+        }
+    }
+
     /// The level of one of PCI's four lines, 0 to 3 for PIRQA to PIRQD.
     pub fn set_pirq(&mut self, line: u8, level: bool) {
         let bit = 1u8.checked_shl(line.into()).unwrap_or(0);

@@ -41,6 +41,11 @@ impl Bdf {
         self.0 as u8 & 7
     }
 
+    /// From the number as BIOS calls and requester IDs write it.
+    pub const fn from_number(number: u16) -> Bdf {
+        Bdf(number)
+    }
+
     /// The number as BIOS calls and requester IDs write it.
     pub const fn number(self) -> u16 {
         self.0
@@ -111,18 +116,24 @@ impl PciHost {
         (self.address & ENABLE != 0).then_some((Bdf((self.address >> 8) as u16), self.address as u8))
     }
 
+    /// The function, its register and the number of bytes that an access of `len` bytes reaches; `port` is the distance
+    /// from CONFIG_ADDRESS. Nobody need be there.
+    pub fn target(&self, port: u8, len: usize) -> Option<(Bdf, u8, usize)> {
+        let byte = port.checked_sub(DATA).filter(|byte| *byte < 4)?;
+        let (at, register) = self.selected()?;
+        Some((at, register | byte, len.min(usize::from(4 - byte))))
+    }
+
     /// Reads one item of 1, 2 or 4 bytes; `port` is the distance from CONFIG_ADDRESS, 0 to 7. CONFIG_ADDRESS only
     /// exists for dwords; absent functions and bytes past the register read ones.
     pub fn read(&self, port: u8, data: &mut [u8]) {
         data.fill(0xff);
         if port == 0 && data.len() == 4 {
             data.copy_from_slice(&self.address.to_le_bytes());
-        } else if let Some(byte) = port.checked_sub(DATA).filter(|byte| *byte < 4)
-            && let Some((at, register)) = self.selected()
+        } else if let Some((at, register, n)) = self.target(port, data.len())
             && let Some(function) = self.functions.get(&at)
         {
-            let n = data.len().min(usize::from(4 - byte));
-            function.read(register | byte, &mut data[..n]);
+            function.read(register, &mut data[..n]);
         }
     }
 
@@ -134,10 +145,8 @@ impl PciHost {
             self.address = u32::from_le_bytes(address) & ADDRESS_MASK;
             return None;
         }
-        let byte = port.checked_sub(DATA).filter(|byte| *byte < 4)?;
-        let (at, register) = self.selected()?;
-        let n = data.len().min(usize::from(4 - byte));
-        let changes = self.functions.get_mut(&at)?.write(register | byte, &data[..n]);
+        let (at, register, n) = self.target(port, data.len())?;
+        let changes = self.functions.get_mut(&at)?.write(register, &data[..n]);
         (!changes.is_empty()).then_some((at, changes))
     }
 
