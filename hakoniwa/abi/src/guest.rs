@@ -17,6 +17,11 @@ pub mod label {
     pub const CPUID: u64 = 0x14;
     /// Any other exit: reason, qualification, RIP, instruction length. With state.
     pub const OTHER: u64 = 0x15;
+    /// RDMSR of an MSR that the kernel does not keep: index. The answer's word 0 is 1 and word 1 the value; the
+    /// instruction is complete. Word 0 of 0 is #GP.
+    pub const MSR_READ: u64 = 0x17;
+    /// WRMSR of such an MSR: index, value. The answer's word 0 is 1 if it took it; 0 is #GP.
+    pub const MSR_WRITE: u64 = 0x18;
     /// Answer: go on with the state in the page instead of the processor's. [`crate::label::RESUME`] goes on without
     /// looking at the page.
     pub const RESUME_WITH_STATE: u64 = 0x16;
@@ -66,8 +71,10 @@ pub mod policy {
     pub const HALT: u64 = 1;
     /// CPUID is answered from the table in the state page; what is not in it reads as zero.
     pub const CPUID: u64 = 2;
+    /// MSRs that the kernel does not keep are asked of the server; else they are #GP.
+    pub const MSR: u64 = 4;
     /// All of them.
-    pub const ALL: u64 = 3;
+    pub const ALL: u64 = 7;
 }
 
 /// The CPUID table in the state page, behind the state: how many entries, then for each leaf and subleaf, EAX and EBX,

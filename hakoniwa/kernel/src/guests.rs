@@ -3,7 +3,9 @@
 use crate::Kernel;
 use crate::hv::check::{self, Broken};
 use crate::hv::exit::{self, Action};
-use crate::hv::guest::{self, Ask, SWITCHED};
+use crate::hv::guest::{self, Ask};
+use crate::hv::msr::SWITCHED;
+use crate::hv::reason::Counts;
 use crate::hv::vmcs::{Field, Vmcs};
 use crate::hv::{Guest, guest::HOST_MSRS};
 use crate::kernel::frame;
@@ -89,13 +91,17 @@ impl<P: Platform> Kernel<'_, P> {
             timer: false,
             ask: Ask::Nothing,
             answer: Some(Message::new(RESUME_WITH_STATE, &[])),
-            exits: 0,
+            exits: Counts::NONE,
         })
     }
 
     /// Gives back what [`guest_memory`](Self::guest_memory) took.
     pub(crate) fn guest_remove(&mut self, slot: usize) {
         let Some(guest) = self.tasks[slot].guest.take() else { return };
+        self.report(slot, format_args!("a guest's {} exits", guest.exits.total()));
+        for line in guest.exits.lines() {
+            self.report(slot, format_args!("  {line}"));
+        }
         self.platform.forget_guest(guest.vmcs, self.tasks[slot].root);
         let payer = self.frames.unshare(frame(guest.state));
         self.refund(payer);

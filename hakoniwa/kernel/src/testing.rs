@@ -26,6 +26,8 @@ pub struct Machine {
     pub guest_flushes: usize,
     /// Flushes.
     pub flushes: usize,
+    /// The time-stamp counter.
+    pub ticks: u64,
 }
 
 impl Machine {
@@ -39,6 +41,7 @@ impl Machine {
             masked: 0xffff,
             flushes: 0,
             guest_flushes: 0,
+            ticks: 0,
         }
     }
 }
@@ -68,6 +71,10 @@ impl Platform for Machine {
 
     fn flush_guest(&mut self, _root: u64) {
         self.guest_flushes += 1;
+    }
+
+    fn time_stamp(&self) -> u64 {
+        self.ticks
     }
 
     fn log(&mut self, bytes: &[u8]) {

@@ -33,6 +33,10 @@ impl Platform for Hardware {
         vmx::invalidate(root);
     }
 
+    fn time_stamp(&self) -> u64 {
+        cpu::tsc()
+    }
+
     fn log(&mut self, bytes: &[u8]) {
         serial::write(bytes);
     }

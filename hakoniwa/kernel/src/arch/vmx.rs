@@ -1,12 +1,14 @@
 //! VT-x: turning it on, and the instructions on a VMCS.
 
 use super::cpu::{self, msr, set_msr};
+use super::hardware::Hardware;
 use super::memory::{self, Setup};
 use core::arch::{asm, global_asm};
 use hakoniwa_kernel::context::Context;
 use hakoniwa_kernel::hv::capability::{self, BASIC, Capabilities, FEATURE_CONTROL, MISC, Missing};
 use hakoniwa_kernel::hv::controls::{Controls, PIN};
-use hakoniwa_kernel::hv::guest::{self, HOST_MSRS, SWITCHED};
+use hakoniwa_kernel::hv::guest::{self, HOST_MSRS, Places};
+use hakoniwa_kernel::hv::msr::{SWITCHED, fill_bitmap};
 use hakoniwa_kernel::hv::vmcs::{Field, Vmcs};
 use hakoniwa_kernel::platform::Platform;
 use hakoniwa_kernel::task::Task;
@@ -89,6 +91,8 @@ impl Capabilities for Processor {
 pub struct Vmx {
     controls: Controls,
     revision: u64,
+    /// The page that says which MSRs exit, the same for all guests.
+    msr_bitmap: u64,
     /// The preemption timer counts down when this bit of the TSC changes; `None` without the timer.
     timer_shift: Option<u32>,
 }
@@ -133,7 +137,9 @@ impl Vmx {
         // The timer's control may be set if its bit is in the upper half of either capability word.
         let index = if msr(BASIC) >> 55 & 1 == 1 { 0x48d } else { 0x481 };
         let timer = PIN.iter().any(|(bit, ..)| *bit == 6 && msr(index) >> (32 + bit) & 1 == 1);
-        Ok(Vmx { controls, revision, timer_shift: timer.then(|| msr(MISC) as u32 & 31) })
+        let msr_bitmap = setup.page();
+        fill_bitmap(&mut Hardware, msr_bitmap);
+        Ok(Vmx { controls, revision, msr_bitmap, timer_shift: timer.then(|| msr(MISC) as u32 & 31) })
     }
 
     /// Enters a guest. `stay` is how many TSC ticks it may stay with its interrupts off: some processors (Bochs's)
@@ -158,9 +164,11 @@ impl Vmx {
         let mut vmcs = Current;
         if guest.fresh {
             guest.fresh = false;
-            guest::initialise(&mut vmcs, &self.controls, guest, root, slot as u64);
+            let places = Places { root, vpid: slot as u64, msr_bitmap: self.msr_bitmap };
+            guest::initialise(&mut vmcs, platform, &self.controls, guest, places);
             host_state(&mut vmcs, host, context as u64 + core::mem::offset_of!(Context, vector) as u64);
-            for (number, index) in SWITCHED.into_iter().enumerate() {
+            let switched = vmcs.read(Field::ExitMsrLoadCount) as usize;
+            for (number, index) in SWITCHED.into_iter().take(switched).enumerate() {
                 memory::store(guest.msrs + HOST_MSRS + number as u64 * 16 + 8, msr(index));
             }
         }

@@ -60,6 +60,8 @@ pub const FEATURE_CONTROL: u32 = 0x3a;
 pub const BASIC: u32 = 0x480;
 /// IA32_VMX_MISC.
 pub const MISC: u32 = 0x485;
+/// IA32_VMX_CR4_FIXED1.
+const CR4_FIXED1: u32 = 0x489;
 /// IA32_VMX_EPT_VPID_CAP.
 const EPT_VPID: u32 = 0x48c;
 
@@ -91,6 +93,7 @@ pub fn check(processor: &impl Capabilities) -> Result<Controls, Missing> {
         secondary: word(controls::SECONDARY, 0x48b)?,
         exit: word(controls::EXIT, 0x483 + shift)?,
         entry: word(controls::ENTRY, 0x484 + shift)?,
+        cr4: processor.msr(CR4_FIXED1),
     };
     let ept = processor.msr(EPT_VPID);
     for (bit, name) in
@@ -129,6 +132,7 @@ mod tests {
             (FEATURE_CONTROL, 5),
             (BASIC, 1 << 55),
             (EPT_VPID, 0xf01_0630_6141),
+            (CR4_FIXED1, 0x37_27ff),
         ]);
         for (index, must) in
             [(0x48d, 0x16), (0x48e, 0x400_6172), (0x48f, 0x3_6dfb), (0x490, 0x11fb), (0x48b, 0)]
@@ -143,7 +147,7 @@ mod tests {
     fn a_good_processor_gets_its_controls() {
         let controls = check(&haswell()).unwrap();
         assert_eq!(controls.pin, 0x1f);
-        assert_eq!(controls.secondary, 0xe2);
+        assert_eq!(controls.secondary, 0x10ea);
     }
 
     #[test]

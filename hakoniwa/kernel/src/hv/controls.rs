@@ -25,6 +25,7 @@ pub const PIN: &[Control] =
 /// Primary processor-based controls.
 pub const PRIMARY: &[Control] = &[
     (2, "interrupt-window exiting", Later),
+    (3, "TSC offsetting", On),
     (7, "HLT exiting", On),
     (10, "MWAIT exiting", On),
     (11, "RDPMC exiting", On),
@@ -32,13 +33,20 @@ pub const PRIMARY: &[Control] = &[
     (20, "CR8-store exiting", On),
     (23, "MOV-DR exiting", On),
     (24, "unconditional I/O exiting", On),
+    (28, "MSR bitmaps", On),
     (29, "MONITOR exiting", On),
     (31, "secondary controls", On),
 ];
 
 /// Secondary processor-based controls.
-pub const SECONDARY: &[Control] =
-    &[(1, "EPT", On), (5, "VPID", Preferred), (6, "WBINVD exiting", On), (7, "unrestricted guest", On)];
+pub const SECONDARY: &[Control] = &[
+    (1, "EPT", On),
+    (3, "RDTSCP", Preferred),
+    (5, "VPID", Preferred),
+    (6, "WBINVD exiting", On),
+    (7, "unrestricted guest", On),
+    (12, "INVPCID", Preferred),
+];
 
 /// VM-exit controls.
 pub const EXIT: &[Control] = &[
@@ -102,8 +110,12 @@ pub struct Controls {
     pub exit: u64,
     /// VM entry.
     pub entry: u64,
+    /// The bits of CR4 that the processor lets be one.
+    pub cr4: u64,
 }
 
+/// Whether guests have RDTSCP.
+pub const RDTSCP: u64 = bit(SECONDARY, 3);
 /// Whether VPIDs are in use.
 pub const VPID: u64 = bit(SECONDARY, 5);
 /// Turns on exits when the guest can take an interrupt.

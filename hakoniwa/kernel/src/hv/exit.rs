@@ -1,6 +1,8 @@
 //! What happens after a VM exit: answered here, or a message for the server.
 
-use super::guest::{self, Ask, Event, Guest, INTERRUPTS, SWITCHED};
+use super::guest::{self, Ask, Event, Guest, INTERRUPTS};
+use super::msr;
+use super::reason;
 use super::vmcs::{Field, Vmcs};
 use crate::context::Context;
 use crate::platform::Platform;
@@ -22,38 +24,11 @@ pub enum Action {
     Ask(Message, bool),
 }
 
-/// Basic exit reasons (SDM Vol. 3D, appendix C).
-mod reason {
-    pub const EXCEPTION: u64 = 0;
-    pub const EXTERNAL_INTERRUPT: u64 = 1;
-    pub const TRIPLE_FAULT: u64 = 2;
-    pub const INTERRUPT_WINDOW: u64 = 7;
-    pub const CPUID: u64 = 10;
-    pub const HLT: u64 = 12;
-    pub const INVD: u64 = 13;
-    pub const RDPMC: u64 = 15;
-    pub const VMCALL: u64 = 18;
-    pub const VMXON: u64 = 27;
-    pub const CONTROL_REGISTER: u64 = 28;
-    pub const DEBUG_REGISTER: u64 = 29;
-    pub const IO: u64 = 30;
-    pub const RDMSR: u64 = 31;
-    pub const WRMSR: u64 = 32;
-    pub const MWAIT: u64 = 36;
-    pub const MONITOR: u64 = 39;
-    pub const EPT_VIOLATION: u64 = 48;
-    pub const INVEPT: u64 = 50;
-    pub const PREEMPTION_TIMER: u64 = 52;
-    pub const INVVPID: u64 = 53;
-    pub const WBINVD: u64 = 54;
-    pub const XSETBV: u64 = 55;
-}
-
 const INVALID_OPCODE: u64 = 6;
-const PROTECTION: u64 = 13;
+pub(super) const PROTECTION: u64 = 13;
 
 /// Moves past the instruction that exited; whatever blocked interrupts ended with it.
-fn advance(vmcs: &mut impl Vmcs) {
+pub(super) fn advance(vmcs: &mut impl Vmcs) {
     let next = vmcs.read(Field::GuestRip).wrapping_add(vmcs.read(Field::ExitLength));
     vmcs.write(Field::GuestRip, next);
     let blocked = vmcs.read(Field::Interruptibility);
@@ -67,7 +42,7 @@ fn advance(vmcs: &mut impl Vmcs) {
 pub fn quick(vmcs: &mut impl Vmcs, platform: &impl Platform, guest: &mut Guest, c: &mut Context) -> bool {
     let mine = guest.policy & policy::CPUID != 0 && vmcs.read(Field::ExitReason) == reason::CPUID;
     if mine {
-        guest.exits = guest.exits.wrapping_add(1);
+        guest.count(reason::CPUID);
         guest.ask = Ask::Nothing;
         advance(vmcs);
         table(platform, guest, c);
@@ -82,10 +57,10 @@ pub fn handle(
     guest: &mut Guest,
     c: &mut Context,
 ) -> Action {
-    guest.exits = guest.exits.wrapping_add(1);
     guest.ask = Ask::Nothing;
     keep_event(vmcs, guest);
     let reason = vmcs.read(Field::ExitReason);
+    guest.count(reason);
     match reason {
         reason::EXCEPTION => exception(vmcs, guest),
         reason::EXTERNAL_INTERRUPT => Action::Interrupt(vmcs.read(Field::ExitInterruption) & 0xff),
@@ -112,30 +87,57 @@ pub fn handle(
             advance(vmcs);
             Action::Resume
         }
+        reason::PAUSE => {
+            advance(vmcs);
+            Action::Resume
+        }
         reason::VMCALL..=reason::VMXON
         | reason::INVEPT
         | reason::INVVPID
+        | reason::VMFUNC
+        | reason::ENCLS
+        | reason::RDRAND
+        | reason::RDSEED
+        | reason::INVPCID
+        | reason::XSAVES
+        | reason::XRSTORS
+        | reason::GETSEC
         | reason::MWAIT
         | reason::MONITOR => fault(vmcs, guest, INVALID_OPCODE),
         reason::RDPMC | reason::XSETBV => fault(vmcs, guest, PROTECTION),
+        reason::RDTSC | reason::RDTSCP => {
+            let now = msr::time_stamp(vmcs, platform);
+            (c.rax, c.rdx) = (now & 0xffff_ffff, now >> 32);
+            if reason == reason::RDTSCP {
+                c.rcx = msr::read(vmcs, platform, guest, msr::TSC_AUX).unwrap_or(0) & 0xffff_ffff;
+            }
+            advance(vmcs);
+            Action::Resume
+        }
         reason::CONTROL_REGISTER => control_register(vmcs, guest, c),
         reason::DEBUG_REGISTER => debug_register(vmcs, guest, c),
         reason::IO => port(vmcs, guest, c),
-        reason::RDMSR => match read_msr(vmcs, platform, guest, c.rcx as u32) {
-            Some(value) => {
+        reason::RDMSR => {
+            let index = c.rcx as u32;
+            if let Some(value) = msr::read(vmcs, platform, guest, index) {
                 (c.rax, c.rdx) = (value & 0xffff_ffff, value >> 32);
                 advance(vmcs);
-                Action::Resume
+                return Action::Resume;
             }
-            None => fault(vmcs, guest, PROTECTION),
-        },
+            ask_msr(vmcs, guest, Ask::MsrRead, Message::new(label::MSR_READ, &[index.into()]))
+        }
         reason::WRMSR => {
-            let value = c.rax & 0xffff_ffff | c.rdx << 32;
-            if write_msr(vmcs, platform, guest, c.rcx as u32, value) {
-                advance(vmcs);
-                Action::Resume
-            } else {
-                fault(vmcs, guest, PROTECTION)
+            let (index, value) = (c.rcx as u32, c.rax & 0xffff_ffff | c.rdx << 32);
+            match msr::write(vmcs, platform, guest, index, value) {
+                Some(true) => {
+                    advance(vmcs);
+                    Action::Resume
+                }
+                Some(false) => fault(vmcs, guest, PROTECTION),
+                None => {
+                    let message = Message::new(label::MSR_WRITE, &[index.into(), value]);
+                    ask_msr(vmcs, guest, Ask::MsrWrite, message)
+                }
             }
         }
         reason::EPT_VIOLATION => {
@@ -146,6 +148,16 @@ pub fn handle(
         reason::PREEMPTION_TIMER => Action::Open,
         _ => other(vmcs),
     }
+}
+
+/// An MSR that is not the kernel's: the server's by its policy, else there is none. The answer decides whether the
+/// instruction is complete.
+fn ask_msr(vmcs: &impl Vmcs, guest: &mut Guest, ask: Ask, message: Message) -> Action {
+    if guest.policy & policy::MSR == 0 {
+        return fault(vmcs, guest, PROTECTION);
+    }
+    guest.ask = ask;
+    Action::Ask(message, false)
 }
 
 /// NMIs, for which the host has nothing to do, and the exceptions that are intercepted: an alignment check goes to the
@@ -283,60 +295,6 @@ fn debug_register(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &mut Context) -> A
     }
     advance(vmcs);
     Action::Resume
-}
-
-/// MSRs that are VMCS fields.
-const FIELDS: &[(u32, Field)] = &[
-    (0x174, Field::SysenterCs),
-    (0x175, Field::SysenterEsp),
-    (0x176, Field::SysenterEip),
-    (0x277, Field::GuestPat),
-    (0xc000_0100, Field::GuestFsBase),
-    (0xc000_0101, Field::GuestGsBase),
-];
-
-const EFER: u32 = 0xc000_0080;
-
-fn switched(guest: &Guest, index: u32) -> Option<u64> {
-    let number = SWITCHED.iter().position(|msr| *msr == index)?;
-    Some(guest.msrs + number as u64 * 16 + 8)
-}
-
-fn field(index: u32) -> Option<Field> {
-    FIELDS.iter().find(|(msr, _)| *msr == index).map(|(_, field)| *field)
-}
-
-/// An MSR of the list of those that guests have.
-fn read_msr(vmcs: &impl Vmcs, platform: &impl Platform, guest: &Guest, index: u32) -> Option<u64> {
-    if index == EFER {
-        return Some(vmcs.read(Field::GuestEfer));
-    }
-    field(index).map(|f| vmcs.read(f)).or_else(|| switched(guest, index).map(|at| platform.load(at)))
-}
-
-/// Writes such an MSR; false is #GP. What an entry would refuse to load is refused here.
-fn write_msr(
-    vmcs: &mut impl Vmcs,
-    platform: &mut impl Platform,
-    guest: &Guest,
-    index: u32,
-    value: u64,
-) -> bool {
-    let canonical = (value as i64) << 16 >> 16 == value as i64;
-    if index == EFER {
-        return guest::set_efer(vmcs, value);
-    }
-    let sound = match index {
-        0x277 => value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4..=7)),
-        0x174 | 0xc000_0081 | 0xc000_0084 => true,
-        _ => canonical,
-    };
-    match (field(index), switched(guest, index)) {
-        (Some(field), _) if sound => vmcs.write(field, value),
-        (_, Some(at)) if sound => platform.store(at, value),
-        _ => return false,
-    }
-    true
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! A guest task: its VMCS before an entry, its state page, the answer to its last exit.
 
 use super::controls::{self, Controls};
+use super::exit::{self, PROTECTION};
+use super::msr::SWITCHED;
+use super::reason::Counts;
 use super::vmcs::{Field, SEGMENTS, STATE, Vmcs, segment};
 use crate::context::Context;
 use crate::platform::Platform;
@@ -16,6 +19,10 @@ pub enum Ask {
     In(u64),
     /// The registers that CPUID sets.
     Cpuid,
+    /// Whether the MSR is there, and its value.
+    MsrRead,
+    /// Whether the MSR took the value.
+    MsrWrite,
 }
 
 /// An event to inject: VM-entry interruption information, error code, instruction length.
@@ -72,15 +79,24 @@ pub struct Guest {
     /// The answer, applied with the next entry, when the VMCS is current.
     pub answer: Option<Message>,
     /// Exits so far.
-    pub exits: u64,
+    pub exits: Counts,
+}
+
+impl Guest {
+    /// Counts an exit.
+    #[inline]
+    pub fn count(&mut self, reason: u64) {
+        self.exits.add(reason);
+    }
 }
 
 /// CR0 bits that the guest cannot change by itself: paging (long mode follows it), caching, and NE, which VMX needs.
 const CR0_OWNED: u64 = 0xe000_0020;
 /// CR0 bits that VMX needs even for unrestricted guests.
 const CR0_ALWAYS: u64 = 1 << 5;
-/// CR4 bits that guests may use: VME to PCE, OSFXSR, OSXMMEXCPT, and the preventions. Not OSXSAVE: XCR0 is the host's.
-const CR4_ALLOWED: u64 = 0x7ff | 1 << 20 | 1 << 21;
+/// CR4 bits that guests may use where the processor has them: VME to PCE, OSFXSR, OSXMMEXCPT, UMIP, FSGSBASE, PCIDE and
+/// the preventions. Not OSXSAVE: XCR0 is the host's.
+const CR4_ALLOWED: u64 = 0x7ff | 1 << 11 | 1 << 16 | 1 << 17 | 1 << 20 | 1 << 21;
 /// CR4.VMXE.
 const CR4_ALWAYS: u64 = 1 << 13;
 const CR0_PAGING: u64 = 1 << 31;
@@ -91,21 +107,39 @@ const LMA: u64 = 1 << 10;
 /// RFLAGS.IF.
 pub const INTERRUPTS: u64 = 1 << 9;
 
-/// The MSRs that entries and exits switch because guests can set them: SYSCALL's and the swapped GS base.
-pub const SWITCHED: [u32; 5] = [0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0102];
 /// Where the host's values are in the page of MSRs; the guest's are at its start.
 pub const HOST_MSRS: u64 = 2048;
 
 /// Exceptions that exit: #AC, whose delivery a guest can make fault for ever inside the processor, and #MC.
 const INTERCEPTED: u64 = 1 << 17 | 1 << 18;
 
+/// What a new VMCS leads to.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// The root of the guest's memory map.
+    pub root: u64,
+    /// The tag of its translations, if there are tags.
+    pub vpid: u64,
+    /// The bitmap of MSRs that exit.
+    pub msr_bitmap: u64,
+}
+
 /// Fills the fields of a new VMCS that do not change, but for the host's state.
-pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &Guest, root: u64, vpid: u64) {
+pub fn initialise(
+    vmcs: &mut impl Vmcs,
+    platform: &impl Platform,
+    controls: &Controls,
+    guest: &Guest,
+    places: Places,
+) {
     /// Four-level walk, write-back tables.
     const EPT: u64 = 3 << 3 | 6;
     /// The PAT after reset.
     const PAT: u64 = 0x0007_0406_0007_0406;
+    let Places { root, vpid, msr_bitmap } = places;
     let vpid = if controls.secondary & controls::VPID != 0 { vpid } else { 0 };
+    // TSC_AUX is the last of them, and there only with RDTSCP.
+    let switched = SWITCHED.len() as u64 - u64::from(controls.secondary & controls::RDTSCP == 0);
     for (field, value) in [
         (Field::Pin, controls.pin),
         (Field::Primary, controls.primary),
@@ -117,13 +151,16 @@ pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &Guest, root
         (Field::Link, u64::MAX),
         (Field::GuestPat, PAT),
         (Field::Cr0Mask, CR0_OWNED),
-        (Field::Cr4Mask, !CR4_ALLOWED),
+        (Field::Cr4Mask, !(CR4_ALLOWED & controls.cr4)),
+        (Field::MsrBitmap, msr_bitmap),
+        // The guest's counter begins at zero.
+        (Field::TscOffset, platform.time_stamp().wrapping_neg()),
         (Field::ExitMsrStore, guest.msrs),
         (Field::EntryMsrLoad, guest.msrs),
         (Field::ExitMsrLoad, guest.msrs + HOST_MSRS),
-        (Field::ExitMsrStoreCount, SWITCHED.len() as u64),
-        (Field::EntryMsrLoadCount, SWITCHED.len() as u64),
-        (Field::ExitMsrLoadCount, SWITCHED.len() as u64),
+        (Field::ExitMsrStoreCount, switched),
+        (Field::EntryMsrLoadCount, switched),
+        (Field::ExitMsrLoadCount, switched),
         (Field::GuestDr7, 0x400),
         (Field::ExceptionBitmap, INTERCEPTED),
         (Field::Activity, 0),
@@ -186,7 +223,7 @@ pub fn set_cr0(vmcs: &mut impl Vmcs, value: u64) -> bool {
 
 /// Sets CR4. False if the guest may not.
 pub fn set_cr4(vmcs: &mut impl Vmcs, value: u64) -> bool {
-    if value & !CR4_ALLOWED != 0 {
+    if value & vmcs.read(Field::Cr4Mask) != 0 {
         return false;
     }
     vmcs.write(Field::GuestCr4, value | CR4_ALWAYS);
@@ -248,7 +285,8 @@ pub fn load_state(vmcs: &mut impl Vmcs, platform: &impl Platform, guest: &mut Gu
     guest.cr2 = cr2;
     vmcs.write(Field::GuestEfer, efer & EFER_ALLOWED);
     // Bits beyond what is allowed are dropped: the guest could not have set them either.
-    set_cr4(vmcs, cr4 & CR4_ALLOWED);
+    let owned = vmcs.read(Field::Cr4Mask);
+    set_cr4(vmcs, cr4 & !owned);
     if !set_cr0(vmcs, cr0 & 0xffff_ffff) {
         set_cr0(vmcs, cr0 & 0x7fff_ffff);
     }
@@ -315,6 +353,14 @@ fn apply(
         Ask::In(1) => c.rax = c.rax & !0xff | words[0] & 0xff,
         Ask::In(2) => c.rax = c.rax & !0xffff | words[0] & 0xffff,
         Ask::In(_) => c.rax = low(words[0]),
+        Ask::MsrRead | Ask::MsrWrite if words[0] & 1 == 0 => {
+            guest.event = Some(Event::exception(PROTECTION, cr0(vmcs) & 1 != 0));
+        }
+        Ask::MsrRead => {
+            (c.rax, c.rdx) = (low(words[1]), words[1] >> 32);
+            exit::advance(vmcs);
+        }
+        Ask::MsrWrite => exit::advance(vmcs),
         Ask::Cpuid => {
             (c.rax, c.rbx, c.rcx, c.rdx) = (low(words[0]), low(words[1]), low(words[2]), low(words[3]));
         }

@@ -6,6 +6,8 @@ pub mod check;
 pub mod controls;
 pub mod exit;
 pub mod guest;
+pub mod msr;
+pub mod reason;
 pub mod vmcs;
 
 pub use guest::Guest;

@@ -295,7 +295,7 @@ fn wrong_calls() -> Result<bool, Error> {
         create(0xffff_8000_0000_0000, 3, 30) == Some(Error::NotMapped),
         create(layout::IMAGE, 3, 30) == Some(Error::NotMapped),
         create(STATE, 7, 30) == Some(Error::Denied),
-        rt::raw(Call::GuestCreate, [STATE, 3, 30, 0, 4, 0]) == Err(Error::BadArgument),
+        rt::raw(Call::GuestCreate, [STATE, 3, 30, 0, 8, 0]) == Err(Error::BadArgument),
         create(STATE, 3, 1 << 20) == Some(Error::Quota),
         map(0xffff_8000_0000_0000, 0, 7, 1) == Some(Error::BadArgument),
         map(RAM - PAGE, 0, 7, 1) == Some(Error::NotMapped),

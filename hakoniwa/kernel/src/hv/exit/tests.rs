@@ -2,9 +2,12 @@
 
 extern crate std;
 use super::*;
+use crate::hv::controls::Controls;
 use crate::testing::Machine;
 use hakoniwa_abi::label::RESUME;
 use std::collections::BTreeMap;
+use std::string::ToString;
+use std::vec::Vec;
 
 #[derive(Default)]
 struct Fake(BTreeMap<Field, u64>);
@@ -42,14 +45,17 @@ fn setup() -> Setup {
         timer: false,
         ask: Ask::Nothing,
         answer: None,
-        exits: 0,
+        exits: reason::Counts::NONE,
     };
     let mut vmcs = Fake::default();
-    guest::initialise(&mut vmcs, &Default::default(), &guest, 0x5000, 1);
+    let controls = Controls { cr4: u64::MAX, ..Default::default() };
+    let machine = Machine::new(4);
+    let places = guest::Places { root: 0x5000, vpid: 1, msr_bitmap: 0x3000 };
+    guest::initialise(&mut vmcs, &machine, &controls, &guest, places);
     vmcs.write(Field::GuestRip, 0x100);
     vmcs.write(Field::ExitLength, 2);
     vmcs.write(Field::GuestRflags, 2);
-    Setup { vmcs, machine: Machine::new(4), guest, c: Context::ZERO }
+    Setup { vmcs, machine, guest, c: Context::ZERO }
 }
 
 impl Setup {
@@ -289,4 +295,44 @@ fn state_survives_its_page() {
     for (field, value) in before {
         assert_eq!(s.vmcs.read(field), value, "{field:?}");
     }
+}
+
+#[test]
+fn an_msr_of_the_servers_is_asked_for_and_complete_with_its_answer() {
+    let mut s = setup();
+    s.guest.policy = policy::MSR;
+    s.c.rcx = 0x1b;
+    assert_eq!(s.exit(31, 0), Action::Ask(Message::new(label::MSR_READ, &[0x1b]), false));
+    s.guest.answer = Some(Message::new(RESUME, &[1, 0x1_fee0_0900]));
+    s.enter();
+    assert_eq!((s.c.rax, s.c.rdx, s.vmcs.read(Field::GuestRip)), (0xfee0_0900, 1, 0x102));
+    (s.c.rax, s.c.rdx) = (5, 6);
+    assert_eq!(s.exit(32, 0), Action::Ask(Message::new(label::MSR_WRITE, &[0x1b, 6 << 32 | 5]), false));
+    s.guest.answer = Some(Message::new(RESUME, &[0]));
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::GuestRip), 0x102, "refused: not complete");
+    assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 13);
+}
+
+#[test]
+fn the_time_stamp_counter_begins_at_zero_and_can_be_set() {
+    let mut s = setup();
+    s.machine.ticks = 1000;
+    s.exit(16, 0);
+    assert_eq!((s.c.rax, s.c.rdx), (1000, 0), "the guest was made at zero");
+    (s.c.rcx, s.c.rax, s.c.rdx) = (0x10, 5, 1);
+    s.exit(32, 0);
+    s.machine.ticks += 7;
+    s.exit(31, 0);
+    assert_eq!((s.c.rax, s.c.rdx), (12, 1));
+}
+
+#[test]
+fn exits_are_counted_by_reason() {
+    let mut s = setup();
+    s.exit(40, 0);
+    s.exit(12, 0);
+    s.exit(40, 0);
+    let lines: Vec<_> = s.guest.exits.lines().map(|line| line.to_string()).collect();
+    assert_eq!(lines, ["1 HLT, 2 PAUSE"]);
 }
