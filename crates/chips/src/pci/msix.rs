@@ -23,7 +23,8 @@ const FUNCTION_MASK: u16 = 1 << 14;
 /// Vector control, the fourth dword of an entry.
 const CONTROL: usize = 3;
 const MASKED: u32 = 1;
-const VERSION: u32 = 1;
+/// The layout of [`State`].
+pub const VERSION: u32 = 1;
 
 /// The table and the pending bits of one function.
 #[derive(Clone, Debug)]
@@ -37,8 +38,10 @@ pub struct Msix {
 /// What a guest can change outside of configuration space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    table: Vec<[u32; 4]>,
-    pending: Vec<u64>,
+    /// Entries: address low, address high, data, control.
+    pub table: Vec<[u32; 4]>,
+    /// A bit for each vector.
+    pub pending: Vec<u64>,
 }
 
 impl Msix {
