@@ -3,7 +3,9 @@
 use std::fmt::Debug;
 
 use hako_chips::saved::Saved;
-use hako_chips::{acpi_pm, debugcon, i8042, latch, pic, pit, port92, reset_control, rtc, serial};
+use hako_chips::{
+    acpi_pm, debugcon, hpet, i8042, ioapic, lapic, latch, pic, pit, port92, reset_control, rtc, serial,
+};
 use hako_engine::Time;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -18,6 +20,31 @@ fn pic_state() {
     pics.write(0, 0x11);
     pics.set_irq(14, true);
     survives(pics.save());
+}
+
+#[test]
+fn lapic_state() {
+    let mut lapic = lapic::Lapic::new(3, false);
+    lapic.write(0x0f0, 0x1ff, Time::ZERO);
+    lapic.write(0x380, 77, Time(3));
+    survives(lapic.save(Time(5)));
+    let text = serde_json::to_string(&lapic.save(Time(5))).unwrap().replacen("[0,", "[", 1);
+    let error = serde_json::from_str::<Saved<lapic::LapicState>>(&text).unwrap_err();
+    assert!(error.to_string().contains("1024 bytes"), "{error}");
+}
+
+#[test]
+fn ioapic_state() {
+    let mut ioapic = ioapic::IoApic::new();
+    ioapic.set_pin(4, true, &mut |_| true);
+    survives(ioapic.save());
+}
+
+#[test]
+fn hpet_state() {
+    let mut hpet = hpet::Hpet::new();
+    hpet.write(0x10, 3, u64::MAX, Time(100));
+    survives(hpet.save());
 }
 
 #[test]
