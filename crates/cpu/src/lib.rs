@@ -47,6 +47,7 @@ mod paging;
 mod run;
 mod seg;
 mod segfast;
+mod simd;
 mod stack;
 mod sys;
 mod syscall;

@@ -54,6 +54,11 @@ whys! {
     OutOfBounds => "the array index is out of bounds",
     // FPU.
     FpuUnavailable => "CR0 says that x87 instructions are to be emulated or that the task was switched",
+    X87Pending => "an unmasked x87 exception is pending",
+    MmxDisabled => "CR0.EM is set, and MMX instructions are not emulated",
+    SseDisabled => "CR0.EM is set or CR4.OSFXSR is clear, and SSE instructions need the contrary",
+    SimdException => "an SSE instruction met a floating-point exception that MXCSR does not mask",
+    SimdExceptionUnexpected => "an SSE instruction met an unmasked exception while CR4.OSXMMEXCPT is clear",
     // Flags.
     IoplTooLow => "CPL is greater than IOPL",
     // Selectors and descriptors.

@@ -65,6 +65,8 @@ pub(crate) enum Args {
     Source,
     /// A sub-table by ModRM reg.
     Group(&'static [Entry; 8]),
+    /// A sub-table by mandatory prefix: none, 66h, F3h, F2h.
+    Prefixed(&'static [Entry; 4]),
 }
 
 /// How the operand size comes about.
@@ -128,6 +130,10 @@ impl Entry {
     pub const fn extra(mut self, extra: u8) -> Entry {
         self.extra = extra;
         self
+    }
+
+    pub const fn prefixed(row: &'static [Entry; 4]) -> Entry {
+        Entry::new(one!(misc::ud), Args::Prefixed(row), Size::V)
     }
 
     pub const fn group(table: &'static [Entry; 8], size: Size) -> Entry {

@@ -3,6 +3,7 @@
 #[macro_use]
 mod forms;
 mod entry;
+mod sse;
 mod table1;
 mod table2;
 #[cfg(test)]
@@ -82,6 +83,16 @@ impl Prefixes {
 
     fn wide(&self) -> bool {
         self.rex & 8 != 0
+    }
+
+    /// Which mandatory prefix stands before the opcode, as [`Args::Prefixed`] counts them: F3h and F2h, of which the last
+    /// counts, go before 66h.
+    fn mandatory(&self) -> usize {
+        match self.pfx & (REP | REPNE) {
+            0 => usize::from(self.opsize),
+            REP => 2,
+            _ => 3,
+        }
     }
 
     /// log2 of the operand's bytes.
@@ -180,11 +191,11 @@ fn lookup(b: &mut Bytes<'_>, opcode: u8, mode: u8, p: &Prefixes) -> Result<(&'st
             let entry = match opcode {
                 0x38 => {
                     let third = b.u8()?;
-                    return Ok((table2::three_byte_38(third, rep, repne), third));
+                    return Ok((&table2::THREE_BYTE_38[usize::from(third)], third));
                 }
                 0x3a => {
                     let third = b.u8()?;
-                    return Ok((table2::three_byte_3a(third), third));
+                    return Ok((&table2::THREE_BYTE_3A[usize::from(third)], third));
                 }
                 0x01 => match b.bytes.get(b.pos) {
                     None => return Err(Short),
@@ -225,6 +236,9 @@ fn operands(
     op.pfx = p.pfx;
     let mut entry = entry;
     let mut relative = false;
+    if let Args::Prefixed(row) = entry.args {
+        entry = &row[p.mandatory()];
+    }
     if let Args::Group(table) = entry.args {
         let modrm = *b.bytes.get(b.pos).ok_or(Short)?;
         let outer = entry.flags;
@@ -237,7 +251,7 @@ fn operands(
     op.osize = osize;
     let iz = if osize == 1 { 2 } else { 4 };
     match entry.args {
-        Args::None | Args::Source | Args::Group(_) => {}
+        Args::None | Args::Source | Args::Group(_) | Args::Prefixed(_) => {}
         Args::Rm | Args::RmOne | Args::Reg | Args::RmIb | Args::RmIz | Args::RmSeg | Args::RmCr => {
             let modrm = b.u8()?;
             op.reg = modrm >> 3 & 7 | p.rex_bit(2);

@@ -3,6 +3,7 @@
 use super::entry::{
     Args, BYTE_RM, CONDITIONAL, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, ONLY64, REG_ONLY, Size, UD,
 };
+use super::sse;
 use super::table1::JCC;
 use crate::operand::{Flat, Segmented};
 use crate::ops::bit::{self, Bt, Btc, Btr, Bts};
@@ -174,6 +175,7 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
         i += 1;
     }
     t[0xff] = e(one!(misc::ud), Rm, V).with(ENDS);
+    sse::fill(&mut t);
     t
 };
 
@@ -184,34 +186,24 @@ pub(super) static SWAPGS: Entry = e(one!(syscall::swapgs), Args::None, V).with(E
 /// 0F 01 F9.
 pub(super) static RDTSCP: Entry = e(one!(msr::rdtscp), Args::None, V).with(ENDS);
 
-static MOVBE_LOAD: Entry = e(sized!(bit::movbe_load), Rm, V).with(MEM_ONLY);
-static MOVBE_STORE: Entry = e(sized!(bit::movbe_store), Rm, V).with(MEM_ONLY);
-static CRC32_BYTE: Entry = e(one!(bit::crc32_byte), Rm, V).with(BYTE_RM);
-static CRC32: Entry = e(sized!(bit::crc32), Rm, V);
+const MOVBE_LOAD: Entry = e(sized!(bit::movbe_load), Rm, V).with(MEM_ONLY);
+const MOVBE_STORE: Entry = e(sized!(bit::movbe_store), Rm, V).with(MEM_ONLY);
+const CRC32_BYTE: Entry = e(one!(bit::crc32_byte), Rm, V).with(BYTE_RM);
+const CRC32: Entry = e(sized!(bit::crc32), Rm, V);
 pub(super) static UNDEFINED: Entry = UD;
-static SSE_38: Entry = SSE;
-static SSE_3A: Entry = e(one!(misc::not_yet_x87), RmIb, V).with(ENDS);
 
-/// 0F 38: `rep` and `repne` are the mandatory prefixes F3 and F2.
-pub(super) fn three_byte_38(opcode: u8, rep: bool, repne: bool) -> &'static Entry {
-    match (opcode, rep, repne) {
-        (0xf0, false, false) => &MOVBE_LOAD,
-        (0xf1, false, false) => &MOVBE_STORE,
-        (0xf0, false, true) => &CRC32_BYTE,
-        (0xf1, false, true) => &CRC32,
-        (
-            0x00..=0x0b | 0x10 | 0x14 | 0x15 | 0x17 | 0x1c..=0x1e | 0x20..=0x25 | 0x28..=0x2b | 0x30..=0x41,
-            _,
-            _,
-        ) => &SSE_38,
-        _ => &UNDEFINED,
-    }
-}
+/// 0F 38. 66h before MOVBE and CRC32 is their operand size.
+pub(super) static THREE_BYTE_38: [Entry; 256] = {
+    let mut t = [UD; 256];
+    sse::fill_38(&mut t);
+    t[0xf0] = Entry::prefixed(&[MOVBE_LOAD, MOVBE_LOAD, UD, CRC32_BYTE]);
+    t[0xf1] = Entry::prefixed(&[MOVBE_STORE, MOVBE_STORE, UD, CRC32]);
+    t
+};
 
 /// 0F 3A: SSE only.
-pub(super) fn three_byte_3a(opcode: u8) -> &'static Entry {
-    match opcode {
-        0x08..=0x0f | 0x14..=0x17 | 0x20..=0x22 | 0x40..=0x42 | 0x60..=0x63 => &SSE_3A,
-        _ => &UNDEFINED,
-    }
-}
+pub(super) static THREE_BYTE_3A: [Entry; 256] = {
+    let mut t = [UD; 256];
+    sse::fill_3a(&mut t);
+    t
+};

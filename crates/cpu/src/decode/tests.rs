@@ -72,6 +72,15 @@ const KNOWN: &[CpuidFeature] = &[
     CpuidFeature::TSC,
     CpuidFeature::RDPMC,
     CpuidFeature::PREFETCHW,
+    CpuidFeature::MMX,
+    CpuidFeature::SSE,
+    CpuidFeature::SSE2,
+    CpuidFeature::SSE3,
+    CpuidFeature::SSSE3,
+    CpuidFeature::SSE4_1,
+    CpuidFeature::SSE4_2,
+    CpuidFeature::AES,
+    CpuidFeature::PCLMULQDQ,
 ];
 
 fn theirs(bytes: &[u8], mode: u8) -> (Verdict, Instruction) {

@@ -101,4 +101,23 @@ impl FpuState {
 
     /// After power-up or RESET (SDM Vol. 3A table 9-1); INIT leaves all of it as it is.
     pub const RESET: FpuState = FpuState { cw: 0x40, valid: 0xff, ..FpuState::INITIAL };
+
+    /// An MMX register.
+    #[inline(always)]
+    pub fn mmx(&self, reg: u8) -> u64 {
+        self.st[usize::from(reg & 7)].mant
+    }
+
+    /// Writes an MMX register: the exponent and sign of its x87 register become ones.
+    #[inline(always)]
+    pub fn set_mmx(&mut self, reg: u8, v: u64) {
+        self.st[usize::from(reg & 7)] = F80::new(0xffff, v);
+    }
+
+    /// What every MMX instruction but EMMS does besides: TOP is 0, and no register is empty (SDM Vol. 3A 12.2).
+    #[inline(always)]
+    pub fn mmx_enter(&mut self) {
+        self.top = 0;
+        self.valid = 0xff;
+    }
 }

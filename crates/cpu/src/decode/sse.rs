@@ -1,0 +1,271 @@
+//! MMX and SSE opcodes by mandatory prefix (SDM Vol. 2D appendix A.3, tables ).
+//!
+//! A row of four entries, for no prefix, 66h, F3h and F2h, stands where the other opcodes have one. Without prefix most
+//! packed integer operations are MMX, with 66h SSE.
+
+use super::entry::{Args, Entry, Forms, MEM_ONLY, REG_ONLY, Size, UD};
+use crate::op::Handler;
+use crate::simd::lanewise::*;
+use crate::simd::moves::{
+    HighToLow, LowDouble, LowQuad, LowSingle, LowToHigh, Movddup, Movshdup, Movsldup, Whole,
+};
+use crate::simd::multiply::*;
+use crate::simd::shape::{self, M16, M32, M64, M128, U128};
+use crate::simd::shift::*;
+use crate::simd::shuffle::*;
+use crate::simd::{crypto::*, element, moves, text};
+
+use Args::{Rm, RmIb};
+use Size::{V, Y};
+
+/// The four prefixes.
+type Row = [Entry; 4];
+
+/// An opcode that is a row.
+macro_rules! row {
+    ($none:expr, $p66:expr, $f3:expr, $f2:expr) => {{
+        const ROW: Row = [$none, $p66, $f3, $f2];
+        Entry::prefixed(&ROW)
+    }};
+}
+
+/// XMM with XMM or memory.
+macro_rules! xmm {
+    ($op:ty) => { xmm!($op, M128, Rm) };
+    ($op:ty, $memory:ty) => { xmm!($op, $memory, Rm) };
+    ($op:ty, $memory:ty, $args:expr) => { xmm!($op, $args; $op, $memory) };
+    ($op:ty, $args:expr; $with_memory:ty, $memory:ty) => {{
+        const F: Forms = Forms::same([shape::reg::<$op>; 4], [shape::mem::<$with_memory, $memory>; 4]);
+        Entry::new(&F, $args, V)
+    }};
+}
+
+/// MMX with MMX or memory.
+macro_rules! mmx {
+    ($op:ty) => {
+        mmx!($op, M64, Rm)
+    };
+    ($op:ty, $memory:ty, $args:expr) => {{
+        const F: Forms = Forms::same([shape::mmx::<$op, $memory>; 4], [shape::mmx::<$op, $memory>; 4]);
+        Entry::new(&F, $args, V)
+    }};
+}
+
+/// One handler for a register operand, another for memory.
+macro_rules! forms {
+    ($reg:expr, $mem:expr) => {
+        forms!($reg, $mem, Rm)
+    };
+    ($reg:expr, $mem:expr, $args:expr) => {{
+        const F: Forms = Forms::same([$reg; 4], [$mem; 4]);
+        Entry::new(&F, $args, V)
+    }};
+}
+
+/// One handler for all.
+macro_rules! any {
+    ($f:expr) => {
+        any!($f, Rm)
+    };
+    ($f:expr, $args:expr) => {
+        forms!($f, $f, $args)
+    };
+}
+
+/// A handler with a general register of 32 or 64 bits.
+macro_rules! general {
+    ($m:ident :: $f:ident, $args:expr) => {{
+        const H: [Handler; 4] = [$m::$f::<u32>, $m::$f::<u32>, $m::$f::<u32>, $m::$f::<u64>];
+        const F: Forms = Forms::same(H, H);
+        Entry::new(&F, $args, Y)
+    }};
+}
+
+/// String comparisons: REX.W chooses the width of the lengths.
+macro_rules! string {
+    ($f:expr) => {
+        Entry { size: Y, ..any!($f, RmIb) }
+    };
+}
+
+/// MMX without prefix, SSE with 66h.
+macro_rules! both {
+    ($t:ident $($at:literal $op:ident)*) => {
+        $($t[$at] = row!(mmx!($op), xmm!($op), UD, UD);)*
+    };
+}
+
+/// 66h alone, memory 16 bytes.
+macro_rules! only66 {
+    ($t:ident $($at:literal $op:ident)*) => {
+        $($t[$at] = row!(UD, xmm!($op), UD, UD);)*
+    };
+}
+
+/// 66h alone, memory as wide as named.
+macro_rules! widening {
+    ($t:ident $($at:literal $op:ident $memory:ident)*) => {
+        $($t[$at] = row!(UD, xmm!($op, $memory), UD, UD);)*
+    };
+}
+
+/// 66h alone, with an immediate.
+macro_rules! imm66 {
+    ($t:ident $($at:literal $op:ident)*) => {
+        $($t[$at] = row!(UD, xmm!($op, M128, RmIb), UD, UD);)*
+    };
+}
+
+/// Shifts by an immediate: groups 12, 13 and 14, `by ModRM reg`.
+macro_rules! shifts {
+    ($handler:ident: $($reg:literal $op:ident)*) => {{
+        const GROUP: [Entry; 8] = {
+            let mut g = [UD; 8];
+            $(g[$reg] = any!(shape::$handler::<$op>, RmIb).with(REG_ONLY);)*
+            g
+        };
+        Entry::group(&GROUP, V)
+    }};
+}
+
+/// Enters the opcodes after 0Fh.
+pub(super) const fn fill(t: &mut [Entry; 256]) {
+    both! { t
+        0x63 Packsswb 0x64 Pcmpgtb 0x65 Pcmpgtw 0x66 Pcmpgtd 0x67 Packuswb 0x68 Punpckhbw 0x69 Punpckhwd
+        0x6a Punpckhdq 0x6b Packssdw 0x74 Pcmpeqb 0x75 Pcmpeqw 0x76 Pcmpeqd
+        0xd1 Psrlw 0xd2 Psrld 0xd3 Psrlq 0xd4 Paddq 0xd5 Pmullw 0xd8 Psubusb 0xd9 Psubusw 0xda Pminub 0xdb And
+        0xdc Paddusb 0xdd Paddusw 0xde Pmaxub 0xdf AndNot 0xe0 Pavgb 0xe1 Psraw 0xe2 Psrad 0xe3 Pavgw 0xe4 Pmulhuw
+        0xe5 Pmulhw 0xe8 Psubsb 0xe9 Psubsw 0xea Pminsw 0xeb Or 0xec Paddsb 0xed Paddsw 0xee Pmaxsw 0xef Xor
+        0xf1 Psllw 0xf2 Pslld 0xf3 Psllq 0xf4 Pmuludq 0xf5 Pmaddwd 0xf6 Psadbw 0xf8 Psubb 0xf9 Psubw 0xfa Psubd
+        0xfb Psubq 0xfc Paddb 0xfd Paddw 0xfe Paddd
+    }
+    // MMX reads only what it needs of memory.
+    t[0x60] = row!(mmx!(Punpcklbw, M32, Rm), xmm!(Punpcklbw), UD, UD);
+    t[0x61] = row!(mmx!(Punpcklwd, M32, Rm), xmm!(Punpcklwd), UD, UD);
+    t[0x62] = row!(mmx!(Punpckldq, M32, Rm), xmm!(Punpckldq), UD, UD);
+    only66! { t 0x6c Punpcklqdq 0x6d Punpckhqdq }
+    t[0x70] = row!(
+        mmx!(Pshuflw, M64, RmIb),
+        xmm!(Pshufd, M128, RmIb),
+        xmm!(Pshufhw, M128, RmIb),
+        xmm!(Pshuflw, M128, RmIb)
+    );
+    t[0x71] =
+        row!(shifts!(mmx_by_imm: 2 Psrlw 4 Psraw 6 Psllw), shifts!(by_imm: 2 Psrlw 4 Psraw 6 Psllw), UD, UD);
+    t[0x72] =
+        row!(shifts!(mmx_by_imm: 2 Psrld 4 Psrad 6 Pslld), shifts!(by_imm: 2 Psrld 4 Psrad 6 Pslld), UD, UD);
+    t[0x73] = row!(
+        shifts!(mmx_by_imm: 2 Psrlq 6 Psllq),
+        shifts!(by_imm: 2 Psrlq 3 Psrldq 6 Psllq 7 Pslldq),
+        UD,
+        UD
+    );
+    t[0xc4] = row!(any!(element::mmx_insert_word, RmIb), any!(element::insert::<u16>, RmIb), UD, UD);
+    t[0xc5] = row!(
+        any!(element::mmx_extract_word, RmIb).with(REG_ONLY),
+        any!(element::extract_word, RmIb).with(REG_ONLY),
+        UD,
+        UD
+    );
+    t[0xc6] = row!(xmm!(Shufps, M128, RmIb), xmm!(Shufpd, M128, RmIb), UD, UD);
+    t[0xd7] =
+        row!(any!(element::mmx_byte_mask).with(REG_ONLY), any!(element::byte_mask).with(REG_ONLY), UD, UD);
+    fill_moves(t);
+    fill_logic(t);
+}
+
+/// MOVxx.
+const fn fill_moves(t: &mut [Entry; 256]) {
+    const LOAD: Entry = xmm!(Whole, U128);
+    const ALIGNED_LOAD: Entry = xmm!(Whole, M128);
+    const STORE: Entry = forms!(moves::to_reg::<Whole>, moves::to_mem::<U128>);
+    const ALIGNED_STORE: Entry = forms!(moves::to_reg::<Whole>, moves::to_mem::<M128>);
+    const STREAM: Entry = ALIGNED_STORE.with(MEM_ONLY);
+    const STORE_HALF: Entry = forms!(moves::to_reg::<LowQuad>, moves::to_mem::<M64>);
+    const LOAD_LOW: Entry = xmm!(LowDouble, M64).with(MEM_ONLY);
+    const LOAD_HIGH: Entry = xmm!(LowToHigh, M64).with(MEM_ONLY);
+    const STORE_LOW: Entry = STORE_HALF.with(MEM_ONLY);
+    const STORE_HIGH: Entry = any!(moves::high_to_mem::<M64>).with(MEM_ONLY);
+    t[0x10] = row!(LOAD, LOAD, xmm!(LowSingle, Rm; Whole, M32), xmm!(LowDouble, Rm; Whole, M64));
+    t[0x11] = row!(
+        STORE,
+        STORE,
+        forms!(moves::to_reg::<LowSingle>, moves::to_mem::<M32>),
+        forms!(moves::to_reg::<LowDouble>, moves::to_mem::<M64>)
+    );
+    t[0x12] = row!(xmm!(HighToLow, Rm; LowDouble, M64), LOAD_LOW, xmm!(Movsldup), xmm!(Movddup, M64));
+    t[0x13] = row!(STORE_LOW, STORE_LOW, UD, UD);
+    t[0x16] = row!(xmm!(LowToHigh, M64), LOAD_HIGH, xmm!(Movshdup), UD);
+    t[0x17] = row!(STORE_HIGH, STORE_HIGH, UD, UD);
+    t[0x28] = row!(ALIGNED_LOAD, ALIGNED_LOAD, UD, UD);
+    t[0x29] = row!(ALIGNED_STORE, ALIGNED_STORE, UD, UD);
+    t[0x2b] = row!(STREAM, STREAM, UD, UD);
+    t[0x50] =
+        row!(any!(element::single_mask).with(REG_ONLY), any!(element::double_mask).with(REG_ONLY), UD, UD);
+    t[0x6e] = row!(general!(moves::mmx_from_general, Rm), general!(moves::from_general, Rm), UD, UD);
+    t[0x6f] = row!(mmx!(Whole), ALIGNED_LOAD, LOAD, UD);
+    t[0x7e] =
+        row!(general!(moves::mmx_to_general, Rm), general!(moves::to_general, Rm), xmm!(LowQuad, M64), UD);
+    t[0x7f] = row!(any!(moves::mmx_to_rm), ALIGNED_STORE, STORE, UD);
+    t[0xd6] = row!(UD, STORE_HALF, any!(moves::movq2dq).with(REG_ONLY), any!(moves::movdq2q).with(REG_ONLY));
+    t[0xe7] = row!(any!(moves::mmx_to_rm).with(MEM_ONLY), STREAM, UD, UD);
+    t[0xf0] = row!(UD, UD, UD, LOAD.with(MEM_ONLY));
+    t[0xf7] = row!(any!(moves::maskmovq).with(REG_ONLY), any!(moves::maskmovdqu).with(REG_ONLY), UD, UD);
+}
+
+/// Operations on floating-point vectors that do no arithmetic.
+const fn fill_logic(t: &mut [Entry; 256]) {
+    t[0x14] = row!(xmm!(Punpckldq), xmm!(Punpcklqdq), UD, UD);
+    t[0x15] = row!(xmm!(Punpckhdq), xmm!(Punpckhqdq), UD, UD);
+    t[0x54] = row!(xmm!(And), xmm!(And), UD, UD);
+    t[0x55] = row!(xmm!(AndNot), xmm!(AndNot), UD, UD);
+    t[0x56] = row!(xmm!(Or), xmm!(Or), UD, UD);
+    t[0x57] = row!(xmm!(Xor), xmm!(Xor), UD, UD);
+}
+
+/// Enters the opcodes after 0F38h.
+pub(super) const fn fill_38(t: &mut [Entry; 256]) {
+    both! { t
+        0x00 Pshufb 0x01 Phaddw 0x02 Phaddd 0x03 Phaddsw 0x04 Pmaddubsw 0x05 Phsubw 0x06 Phsubd 0x07 Phsubsw
+        0x08 Psignb 0x09 Psignw 0x0a Psignd 0x0b Pmulhrsw 0x1c Pabsb 0x1d Pabsw 0x1e Pabsd
+    }
+    only66! { t
+        0x28 Pmuldq 0x29 Pcmpeqq 0x2b Packusdw 0x37 Pcmpgtq 0x38 Pminsb 0x39 Pminsd 0x3a Pminuw 0x3b Pminud
+        0x3c Pmaxsb 0x3d Pmaxsd 0x3e Pmaxuw 0x3f Pmaxud 0x40 Pmulld 0x41 Phminposuw
+        0xdb Aesimc 0xdc Aesenc 0xdd Aesenclast 0xde Aesdec 0xdf Aesdeclast
+    }
+    widening! { t
+        0x20 Pmovsxbw M64 0x21 Pmovsxbd M32 0x22 Pmovsxbq M16 0x23 Pmovsxwd M64 0x24 Pmovsxwq M32 0x25 Pmovsxdq M64
+        0x30 Pmovzxbw M64 0x31 Pmovzxbd M32 0x32 Pmovzxbq M16 0x33 Pmovzxwd M64 0x34 Pmovzxwq M32 0x35 Pmovzxdq M64
+    }
+    t[0x10] = row!(UD, any!(element::blend_by_xmm0::<i8, M128>), UD, UD);
+    t[0x14] = row!(UD, any!(element::blend_by_xmm0::<i32, M128>), UD, UD);
+    t[0x15] = row!(UD, any!(element::blend_by_xmm0::<i64, M128>), UD, UD);
+    t[0x17] = row!(UD, any!(element::ptest::<M128>), UD, UD);
+    t[0x2a] = row!(UD, xmm!(Whole).with(MEM_ONLY), UD, UD);
+}
+
+/// Enters the opcodes after 0F3Ah.
+pub(super) const fn fill_3a(t: &mut [Entry; 256]) {
+    imm66! { t 0x0c Blendps 0x0d Blendpd 0x0e Pblendw 0x42 Mpsadbw 0x44 Pclmulqdq 0xdf Aeskeygenassist }
+    const LATER: Entry = any!(crate::ops::misc::not_yet_x87, RmIb);
+    let mut i = 0x08;
+    while i < 0x0c {
+        t[i] = row!(UD, LATER, UD, UD);
+        i += 1;
+    }
+    t[0x40] = row!(UD, LATER, UD, UD);
+    t[0x41] = row!(UD, LATER, UD, UD);
+    t[0x0f] = row!(mmx!(Palignr, M64, RmIb), xmm!(Palignr, M128, RmIb), UD, UD);
+    t[0x14] = row!(UD, any!(element::extract::<u8>, RmIb), UD, UD);
+    t[0x15] = row!(UD, any!(element::extract::<u16>, RmIb), UD, UD);
+    t[0x16] = row!(UD, general!(element::extract, RmIb), UD, UD);
+    t[0x17] = row!(UD, any!(element::extract::<u32>, RmIb), UD, UD);
+    t[0x20] = row!(UD, any!(element::insert::<u8>, RmIb), UD, UD);
+    t[0x21] = row!(UD, xmm!(Insertps, RmIb; InsertpsMem, M32), UD, UD);
+    t[0x22] = row!(UD, general!(element::insert, RmIb), UD, UD);
+    t[0x60] = row!(UD, string!(text::pcmpestrm), UD, UD);
+    t[0x61] = row!(UD, string!(text::pcmpestri), UD, UD);
+    t[0x62] = row!(UD, string!(text::pcmpistrm), UD, UD);
+    t[0x63] = row!(UD, string!(text::pcmpistri), UD, UD);
+}

@@ -1,0 +1,16 @@
+//! MMX and SSE to SSE4.2, AES-NI and PCLMULQDQ (SDM Vol. 1 chapters 9 to 12).
+//!
+//! An operation is a type with a pure function on vectors ([`shape::Op`]); what surrounds it (checks, operands, memory) is
+//! one of a few generic handlers in [`shape`], and `decode::sse` says which opcode is which pair of the two.
+
+mod check;
+pub(crate) mod crypto;
+pub(crate) mod element;
+pub(crate) mod lanewise;
+pub(crate) mod moves;
+pub(crate) mod multiply;
+pub(crate) mod shape;
+pub(crate) mod shift;
+pub(crate) mod shuffle;
+pub(crate) mod text;
+mod vector;
