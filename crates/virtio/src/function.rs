@@ -392,6 +392,20 @@ impl PciDevice for Function {
         }
     }
 
+    fn input(&mut self, env: &mut Env<'_>, bytes: &[u8]) -> usize {
+        let taken = self.worker.as_mut().map_or(0, |w| w.serve().input(bytes));
+        if taken != 0 {
+            self.serve_all(env);
+        }
+        taken
+    }
+
+    fn output(&mut self, to: &mut Vec<u8>) {
+        if let Some(worker) = &mut self.worker {
+            worker.serve().output(to);
+        }
+    }
+
     fn save(&self) -> Vec<u8> {
         self.save_state()
     }

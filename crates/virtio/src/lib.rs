@@ -17,7 +17,9 @@
 
 extern crate alloc;
 
+pub mod balloon;
 pub mod blk;
+pub mod console;
 mod function;
 mod function_saved;
 mod legacy;
@@ -25,12 +27,16 @@ pub mod model;
 mod modern;
 pub mod queue;
 pub mod registers;
+pub mod rng;
 mod saved;
 pub mod worker;
 
+pub use balloon::{Balloon, Reclaim, balloon};
 pub use blk::{BlkConfig, blk};
+pub use console::{ConsoleSize, console};
 pub use function::{Flavour, Function};
 pub use model::{Model, Serve};
 pub use queue::{Chain, Fault};
 pub use registers::Registers;
+pub use rng::{Entropy, Seeded, rng};
 pub use worker::{Served, Worker};

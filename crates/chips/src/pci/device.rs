@@ -58,6 +58,14 @@ pub trait PciDevice: Send {
     fn tick(&mut self, _env: &mut Env<'_>) {}
     /// As at power-on. The configuration space is reset by its owner.
     fn reset(&mut self);
+    /// Bytes for the guest, where the device is one that takes some (a console); how many it took. The rest is to be
+    /// offered again later.
+    fn input(&mut self, _env: &mut Env<'_>, _bytes: &[u8]) -> usize {
+        0
+    }
+    /// Moves what the guest said through the device to the end of `to`. Asked after each call that may have made the
+    /// device act.
+    fn output(&mut self, _to: &mut Vec<u8>) {}
     /// What the device holds, as bytes of its own; the configuration space is saved by its owner.
     fn save(&self) -> Vec<u8> {
         Vec::new()
