@@ -36,6 +36,7 @@ use call::Call;
 pub use platform::{Drive, MemoryRange, Platform, RangeKind};
 pub use rom::{TRAP_PORT, rom};
 pub use service::Service;
+pub use system::memory_map;
 
 /// What the machine does after a trap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,9 @@ pub enum Outcome {
     Reset,
     /// Switch the machine off (APM).
     PowerOff,
+    /// The power-on work is done, or INT 19h was called: start the kernel that the machine holds (see
+    /// [`Bios::for_kernel`]).
+    Kernel,
 }
 
 /// INT 17h's status in AH: the port did not answer.
@@ -57,12 +61,18 @@ const NO_PRINTER: u8 = 0x01;
 #[derive(Clone, Debug, Default)]
 pub struct Bios {
     boot_error: Option<String>,
+    kernel: bool,
 }
 
 impl Bios {
     /// A BIOS that has not run yet. Its first service, asked for by the reset stub, is the power-on work.
     pub fn new() -> Bios {
         Bios::default()
+    }
+
+    /// A BIOS that boots no medium: the machine has a kernel to start instead.
+    pub fn for_kernel() -> Bios {
+        Bios { kernel: true, ..Bios::default() }
     }
 
     /// Answers a write to [`TRAP_PORT`]. `state` is the CPU's after the OUT has completed.
@@ -77,7 +87,7 @@ impl Bios {
         match service {
             Service::Post => {
                 post::post(call);
-                boot::boot(call, &mut self.boot_error);
+                return self.boot(call);
             }
             Service::Video => video::video(call),
             Service::Equipment => {
@@ -94,7 +104,7 @@ impl Bios {
             Service::Keyboard => keyboard::keyboard(call),
             Service::Printer => call.set_ah(NO_PRINTER),
             Service::NoBoot => boot::no_boot(call, &mut self.boot_error),
-            Service::Boot => boot::boot(call, &mut self.boot_error),
+            Service::Boot => return self.boot(call),
             Service::Clock => clock::clock(call),
             // 0050:0000 is the status of Print Screen: there is no printer.
             Service::PrintScreen => call.store(Gpa(0x500), 0xffu8),
@@ -104,6 +114,14 @@ impl Bios {
             Service::RtcInterrupt => clock::rtc_interrupt(call),
             Service::Waiting => clock::waiting(call),
         }
+        Outcome::Resume
+    }
+
+    fn boot(&mut self, call: &mut Call<'_>) -> Outcome {
+        if self.kernel {
+            return Outcome::Kernel;
+        }
+        boot::boot(call, &mut self.boot_error);
         Outcome::Resume
     }
 

@@ -13,9 +13,9 @@ pub fn slice<'a>(
     offset: u64,
     len: u64,
 ) -> Result<&'a [u8], LoadError> {
-    let range = offset.checked_add(len).and_then(|end| {
-        Some(usize::try_from(offset).ok()?..usize::try_from(end).ok()?)
-    });
+    let range = offset
+        .checked_add(len)
+        .and_then(|end| Some(usize::try_from(offset).ok()?..usize::try_from(end).ok()?));
     range.and_then(|r| image.get(r)).ok_or_else(|| LoadError::Truncated {
         what: what.into(),
         offset,
@@ -33,7 +33,12 @@ pub fn read<T: FromBytes + KnownLayout + Immutable>(
     let what = what.into();
     let len = size_of::<T>() as u64;
     let bytes = slice(image, what.clone(), offset, len)?;
-    T::read_from_bytes(bytes).map_err(|_| LoadError::Truncated { what, offset, len, size: image.len() as u64 })
+    T::read_from_bytes(bytes).map_err(|_| LoadError::Truncated {
+        what,
+        offset,
+        len,
+        size: image.len() as u64,
+    })
 }
 
 /// The structure at `offset`, if the file has so many bytes.

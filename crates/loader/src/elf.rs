@@ -122,7 +122,11 @@ impl<'a> Elf<'a> {
     pub fn parse(image: &'a [u8]) -> Result<Elf<'a>, LoadError> {
         let ident: Ident = read(image, "the ELF header", 0)?;
         if ident.magic != MAGIC {
-            return malformed("the ELF magic", u32::from_be_bytes(ident.magic).into(), "it should be 7f 45 4c 46");
+            return malformed(
+                "the ELF magic",
+                u32::from_be_bytes(ident.magic).into(),
+                "it should be 7f 45 4c 46",
+            );
         }
         if ident.data != 1 {
             return malformed("the ELF byte order", ident.data.into(), "x86 kernels are little-endian (1)");
@@ -155,7 +159,9 @@ impl<'a> Elf<'a> {
                 (false, wide)
             }
             2 => (true, read(image, "the ELF header", at)?),
-            class => return malformed("the ELF class", class.into(), "it should be 1 (32 bit) or 2 (64 bit)"),
+            class => {
+                return malformed("the ELF class", class.into(), "it should be 1 (32 bit) or 2 (64 bit)");
+            }
         };
         let sections = (h.shnum.get() != 0).then(|| Sections {
             offset: h.shoff.get(),

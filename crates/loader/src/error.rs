@@ -54,7 +54,9 @@ pub enum LoadError {
         remedy: &'static str,
     },
     /// Two parts want the same place.
-    #[error("{what} at {start:#x}-{last:#x} overlaps {other} at {other_start:#x}-{other_last:#x}; link the kernel elsewhere")]
+    #[error(
+        "{what} at {start:#x}-{last:#x} overlaps {other} at {other_start:#x}-{other_last:#x}; link the kernel elsewhere"
+    )]
     Overlap {
         /// The part that came second.
         what: String,
@@ -70,7 +72,9 @@ pub enum LoadError {
         other_last: u64,
     },
     /// A part may go anywhere within limits, but there is no room for it.
-    #[error("{what} ({len} bytes) finds no free RAM between {from:#x} and {below:#x}; give more with --memory")]
+    #[error(
+        "{what} ({len} bytes) finds no free RAM between {from:#x} and {below:#x}; give more with --memory"
+    )]
     NoRoom {
         /// The part.
         what: String,

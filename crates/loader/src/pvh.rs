@@ -116,7 +116,8 @@ pub fn plan<'a>(image: &'a [u8], request: &Request<'a>) -> Result<Plan<'a>, Load
         let what = format!("the module {}", m.name);
         let at = draft.space.highest(what, len, 0x1000, MEGABYTE, FOUR_GIB)?;
         draft.put(at, m.bytes);
-        let command_line = if m.args.is_empty() { 0 } else { draft.string("a module's command line", m.args)? };
+        let command_line =
+            if m.args.is_empty() { 0 } else { draft.string("a module's command line", m.args)? };
         let entry = ModuleEntry {
             at: at.into(),
             size: len.into(),

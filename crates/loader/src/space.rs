@@ -239,7 +239,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_its_limits() {
         let memory = pc();
-        let e = Space::new(&memory).highest("the initrd", 0x400_0000, 0x1000, MEGABYTE, FOUR_GIB).unwrap_err();
+        let e =
+            Space::new(&memory).highest("the initrd", 0x400_0000, 0x1000, MEGABYTE, FOUR_GIB).unwrap_err();
         assert!(e.to_string().contains("--memory"), "{e}");
     }
 

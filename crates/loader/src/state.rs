@@ -1,6 +1,6 @@
 //! The CPU as kernels expect it, and the descriptor tables behind it.
 
-use hako_x86::{Cr0, Cr4, CpuState, DescTable, Descriptor, Efer, Gpr, RFlags, SegAttr, SegReg, Segment};
+use hako_x86::{CpuState, Cr0, Cr4, DescTable, Descriptor, Efer, Gpr, RFlags, SegAttr, SegReg, Segment};
 
 /// The selector of the code segment: __BOOT_CS of the Linux boot protocol.
 const CODE: u16 = 0x10;

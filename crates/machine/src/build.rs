@@ -8,6 +8,7 @@ use hako_engine::{Debug, Time};
 use hako_firmware::Bios;
 use hako_mem::{Gpa, GuestMemory, MapError, MemoryMap, PAGE_SIZE, Region, RegionKind, Slab, SlabOffset};
 
+use crate::boot::{self, Kernel};
 use crate::clock::Clock;
 use crate::config::{ClockKind, Config, MachineKind, Source};
 use crate::core::Core;
@@ -24,6 +25,8 @@ use crate::{disk, firmware, media, signals, terminal};
 const MAX_MEMORY: u64 = 64 << 30;
 /// RAM of a PC by default.
 const PC_MEMORY: u64 = 64 << 20;
+/// And where a kernel is started directly: few that are built today make do with less.
+const KERNEL_MEMORY: u64 = 256 << 20;
 /// 2000-01-01 00:00:00 UTC.
 const Y2K: u64 = 946_684_800;
 
@@ -32,6 +35,7 @@ struct Assembly {
     board: Board,
     engine: Engine,
     bios: Option<Bios>,
+    kernel: Option<Kernel>,
     image: Option<Arc<[u8]>>,
     ram: u64,
 }
@@ -60,6 +64,7 @@ impl Machine {
         let machine = Machine {
             engine: made.engine,
             bios: made.bios,
+            kernel: made.kernel,
             image: made.image,
             ram: made.ram,
             core: Core {
@@ -179,20 +184,31 @@ fn bare(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
     map.map(Region { gpa: Gpa(0), len, kind: RegionKind::Ram, offset: SlabOffset(0) }).map_err(map_error)?;
     let memory = GuestMemory::new(slab, map);
     let (engine, _) = engine::make(config, &memory, notes)?;
-    Ok(Assembly { board: Board::Bare(Bare::new(memory)), engine, bios: None, image: Some(image), ram: len })
+    Ok(Assembly {
+        board: Board::Bare(Bare::new(memory)),
+        engine,
+        bios: None,
+        kernel: None,
+        image: Some(image),
+        ram: len,
+    })
 }
 
 /// A PC.
 fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
-    let ram = config.memory.unwrap_or(PC_MEMORY);
+    let kernel = Kernel::open(config)?;
+    let ram = config.memory.unwrap_or(if kernel.is_some() { KERNEL_MEMORY } else { PC_MEMORY });
     if ram < MEGABYTE {
         return Err(Error::Usage(format!("a PC has at least 1 MiB of memory, not {ram} bytes")));
     }
     check_memory(ram)?;
-    let (disks, boot) = media::open(config)?;
+    let (disks, boot) = media::open(config, kernel.is_some())?;
     let firmware = firmware::load(&config.firmware)?;
     notes.extend(firmware.note);
     let layout = Layout::new(ram, firmware.rom.len());
+    if let Some(kernel) = &kernel {
+        notes.push(kernel.check(layout.ram)?);
+    }
     let memory = layout.memory(slab(layout.slab_len())?, &firmware.rom).map_err(map_error)?;
     let (engine, irqs) = engine::make(config, &memory, notes)?;
     let virtual_clock = engine.counts() && config.clock != Some(ClockKind::Host);
@@ -206,6 +222,9 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
             boot,
             rtc,
             post: firmware.builtin,
+            cpus: config.cpus,
+            acpi: config.acpi,
+            testdev: config.testdev,
             ..PcConfig::new(layout)
         },
         memory,
@@ -214,7 +233,8 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
     Ok(Assembly {
         board: Board::Pc(Box::new(pc)),
         engine,
-        bios: firmware.builtin.then(Bios::new),
+        bios: firmware.builtin.then(|| boot::bios(kernel.as_ref())),
+        kernel,
         image: None,
         ram: layout.ram,
     })

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hako_loader::Protocol;
+
 use crate::config::{
-    BootDevice, ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, SinkSpec, Source,
-    TripleFault,
+    BootDevice, ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, ModuleSpec, SinkSpec,
+    Source, TripleFault,
 };
 use crate::error::Error;
 use crate::machine::Machine;
@@ -64,6 +66,12 @@ impl Builder {
         detect_hang: bool;
         /// Keep the list of port writes.
         log_ports: bool;
+        /// How many CPUs; default 1.
+        cpus: u8;
+        /// Whether there are ACPI tables; default yes.
+        acpi: bool;
+        /// Whether kvm-unit-tests' test device is there; default no.
+        testdev: bool;
         /// What an instruction costs under the virtual clock, in nanoseconds; default 10.
         ns_per_instruction: u64;
     }
@@ -75,10 +83,38 @@ impl Builder {
         self
     }
 
-    /// The image to boot, a path or bytes.
+    /// The image to boot, a kernel or a medium, a path or bytes.
     #[must_use]
     pub fn image(mut self, image: impl Into<Source>) -> Builder {
         self.config.image = Some(image.into());
+        self
+    }
+
+    /// The kernel's command line.
+    #[must_use]
+    pub fn append(mut self, command_line: impl Into<String>) -> Builder {
+        self.config.append = Some(command_line.into());
+        self
+    }
+
+    /// The kernel's initial RAM disk.
+    #[must_use]
+    pub fn initrd(mut self, initrd: impl Into<Source>) -> Builder {
+        self.config.initrd = Some(initrd.into());
+        self
+    }
+
+    /// A further module of the kernel, with its arguments.
+    #[must_use]
+    pub fn module(mut self, module: impl Into<Source>, args: impl Into<String>) -> Builder {
+        self.config.modules.push(ModuleSpec { source: module.into(), args: args.into() });
+        self
+    }
+
+    /// How the kernel is started; default: by its content.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Builder {
+        self.config.protocol = Some(protocol);
         self
     }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hako_loader::Protocol;
+
 use crate::trace::TraceSpec;
 
 /// Which engine executes the guest.
@@ -101,6 +103,15 @@ impl<S: Into<Source>> From<S> for DiskSpec {
     }
 }
 
+/// A file that goes along with a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleSpec {
+    /// Its contents.
+    pub source: Source,
+    /// Its arguments.
+    pub args: String,
+}
+
 /// A kind of medium to boot from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BootDevice {
@@ -151,14 +162,28 @@ pub struct Config {
     pub engine: EngineChoice,
     /// The machine.
     pub machine: MachineKind,
-    /// Bytes of RAM; default 64 MiB on a PC, the image's size rounded up to pages on bare.
+    /// Bytes of RAM; default 64 MiB on a PC, 256 MiB where a kernel is started directly, the image's size rounded up to pages on bare.
     pub memory: Option<u64>,
     /// The firmware of a PC.
     pub firmware: FirmwareChoice,
-    /// The image to boot: its content decides what it is.
+    /// The image to boot, a kernel or a medium: its content decides what it is.
     pub image: Option<Source>,
     /// Keep writes to the image in memory and leave its file as it is.
     pub image_snapshot: bool,
+    /// The kernel's command line.
+    pub append: Option<String>,
+    /// The kernel's initial RAM disk.
+    pub initrd: Option<Source>,
+    /// Files that go along with the kernel.
+    pub modules: Vec<ModuleSpec>,
+    /// How the kernel is started; default: by its content.
+    pub protocol: Option<Protocol>,
+    /// How many CPUs there are.
+    pub cpus: u8,
+    /// Whether there are ACPI tables.
+    pub acpi: bool,
+    /// Whether kvm-unit-tests' test device is there.
+    pub testdev: bool,
     /// Further hard disks.
     pub disks: Vec<DiskSpec>,
     /// The floppy.
@@ -207,6 +232,13 @@ impl Default for Config {
             firmware: FirmwareChoice::Builtin,
             image: None,
             image_snapshot: false,
+            append: None,
+            initrd: None,
+            modules: Vec::new(),
+            protocol: None,
+            cpus: 1,
+            acpi: true,
+            testdev: false,
             disks: Vec::new(),
             floppy: None,
             cdrom: None,

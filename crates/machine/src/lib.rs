@@ -8,6 +8,7 @@
 //! # Ok::<(), hako_machine::Error>(())
 //! ```
 
+mod boot;
 mod build;
 mod builder;
 mod clock;
@@ -42,14 +43,15 @@ mod zero;
 
 pub use builder::Builder;
 pub use config::{
-    BootDevice, ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, SinkSpec, Source,
-    TripleFault,
+    BootDevice, ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, ModuleSpec, SinkSpec,
+    Source, TripleFault,
 };
 pub use core::PortWrite;
 pub use error::Error;
 pub use firmware::{seabios, vga_rom};
 pub use hako_chips::vga::{Image, TextScreen};
 pub use hako_engine::Time;
+pub use hako_loader::Protocol;
 pub use image::ImageKind;
 pub use machine::{Machine, Progress};
 pub use outcome::{Ended, Outcome};

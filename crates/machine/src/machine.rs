@@ -10,6 +10,7 @@ use hako_firmware::Bios;
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::CpuState;
 
+use crate::boot::Kernel;
 use crate::builder::Builder;
 use crate::config::Config;
 use crate::core::{Core, PortWrite};
@@ -37,6 +38,8 @@ pub struct Machine {
     pub(crate) core: Core,
     /// The built-in firmware, if it is the one.
     pub(crate) bios: Option<Bios>,
+    /// The kernel that the built-in firmware starts in place of a medium.
+    pub(crate) kernel: Option<Kernel>,
     /// What memory holds at power-on.
     pub(crate) image: Option<Arc<[u8]>>,
     /// Bytes of RAM.

@@ -9,11 +9,11 @@ use crate::disk;
 use crate::error::Error;
 use crate::image::{ImageKind, classify};
 
-/// Opens all media. The image becomes what its content says and is booted first.
-pub(crate) fn open(config: &Config) -> Result<(Disks, Vec<Drive>), Error> {
+/// Opens all media. The image, if it is no kernel, becomes what its content says and is booted first.
+pub(crate) fn open(config: &Config, kernel: bool) -> Result<(Disks, Vec<Drive>), Error> {
     let mut disks = Disks::default();
     let mut first = None;
-    if let Some(source) = &config.image {
+    if let Some(source) = config.image.as_ref().filter(|_| !kernel) {
         let mut image = disk::open(&DiskSpec { snapshot: config.image_snapshot, ..source.clone().into() })?;
         let kind = classify(&mut *image, &source.name())?;
         let conflict = |what: &str| {
@@ -43,7 +43,7 @@ pub(crate) fn open(config: &Config) -> Result<(Disks, Vec<Drive>), Error> {
     if let Some(spec) = &config.cdrom {
         disks.cdrom = Some(disk::open(&DiskSpec { readonly: true, ..spec.clone() })?);
     }
-    let order = order(config, first, &disks)?;
+    let order = if kernel { Vec::new() } else { order(config, first, &disks)? };
     Ok((disks, order))
 }
 
@@ -95,7 +95,7 @@ mod tests {
     fn the_image_is_booted_first() {
         let config =
             Config { image: Some(floppy().into()), disks: vec![vec![0u8; 512].into()], ..Config::default() };
-        let (disks, order) = open(&config).unwrap();
+        let (disks, order) = open(&config, false).unwrap();
         assert_eq!(disks.hard.len(), 1);
         assert_eq!(order, [Drive::Floppy(0), Drive::HardDisk(0)]);
     }
@@ -103,8 +103,8 @@ mod tests {
     #[test]
     fn an_image_may_be_left_out_where_a_disk_is_given() {
         let config = Config { disks: vec![vec![0u8; 512].into()], ..Config::default() };
-        assert_eq!(open(&config).unwrap().1, [Drive::HardDisk(0)]);
-        let nothing = open(&Config::default()).err().unwrap();
+        assert_eq!(open(&config, false).unwrap().1, [Drive::HardDisk(0)]);
+        let nothing = open(&Config::default(), false).err().unwrap();
         assert_eq!(nothing.status(), 2);
     }
 
@@ -112,12 +112,12 @@ mod tests {
     fn two_media_for_one_drive_are_an_error() {
         let config =
             Config { image: Some(floppy().into()), floppy: Some(floppy().into()), ..Config::default() };
-        assert_eq!(open(&config).err().unwrap().status(), 2);
+        assert_eq!(open(&config, false).err().unwrap().status(), 2);
     }
 
     #[test]
     fn a_fourth_hard_disk_has_no_place() {
         let config = Config { disks: vec![vec![0u8; 512].into(); 4], ..Config::default() };
-        assert_eq!(open(&config).err().unwrap().status(), 2);
+        assert_eq!(open(&config, false).err().unwrap().status(), 2);
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use hako_engine::Time;
-use hako_firmware::Bios;
 use hako_mem::Gpa;
 
+use crate::boot::{self, Kernel};
 use crate::config::Source;
 use crate::error::Error;
 use crate::machine::Machine;
@@ -39,7 +39,12 @@ impl Machine {
     pub fn reset(&mut self) -> Result<(), Error> {
         match &mut self.core.board {
             hako_board::Board::Pc(pc) => {
-                let (disks, boot) = media::open(&self.config)?;
+                let kernel = Kernel::open(&self.config)?;
+                if let Some(kernel) = &kernel {
+                    kernel.check(self.ram)?;
+                }
+                let (disks, boot) = media::open(&self.config, kernel.is_some())?;
+                self.kernel = kernel;
                 pc.replace_media(disks, boot);
             }
             hako_board::Board::Bare(_) => self.image = Some(self.bare_image()?),
@@ -57,7 +62,7 @@ impl Machine {
     /// Memory, firmware and CPU as at power-on.
     fn power_on(&mut self) -> Result<(), Error> {
         if let Some(bios) = &mut self.bios {
-            *bios = Bios::new();
+            *bios = boot::bios(self.kernel.as_ref());
         }
         self.engine.forget(self.core.board.memory(), self.ram);
         self.load()?;

@@ -29,6 +29,7 @@ impl Machine {
             Served::Ignored => Ok(()),
             Served::Resume => self.engine.vcpu().set_state(&state).map_err(failed),
             Served::Reset => self.grant(Wish::Reset),
+            Served::Kernel => self.start_kernel(state),
             Served::PowerOff => self.grant(Wish::PowerOff),
         }
     }

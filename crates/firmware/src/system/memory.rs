@@ -90,8 +90,8 @@ pub(super) fn sizes(call: &mut Call<'_>, wide: bool) {
     call.set_carry(false);
 }
 
-/// The board's map with the EBDA taken out of low memory and the ROM added.
-fn ranges(platform: &dyn Platform) -> Vec<MemoryRange> {
+/// The memory map as a program finds it: the board's with the EBDA taken out of low memory and the ROM added.
+pub fn memory_map(board: &[MemoryRange]) -> Vec<MemoryRange> {
     let mut out = Vec::with_capacity(8);
     let mut put = |start: u64, end: u64, kind: RangeKind| {
         if end > start {
@@ -99,7 +99,7 @@ fn ranges(platform: &dyn Platform) -> Vec<MemoryRange> {
         }
     };
     let mut rom = Some((0xf_0000, MIB));
-    for r in platform.memory_map() {
+    for r in board {
         let (start, end) = (r.start.0, r.start.0.saturating_add(r.len));
         if end > 0xf_0000
             && let Some((rom_start, rom_end)) = rom.take()
@@ -126,7 +126,7 @@ pub(super) fn map(call: &mut Call<'_>) {
     if call.edx() != SMAP || call.ecx() < 20 {
         return unsupported(call);
     }
-    let ranges = ranges(call.platform);
+    let ranges = memory_map(call.platform.memory_map());
     let index = call.ebx() as usize;
     let Some(range) = ranges.get(index) else { return unsupported(call) };
     let mut entry = [0u8; 24];

@@ -3,6 +3,8 @@
 mod apm;
 mod memory;
 
+pub use memory::memory_map;
+
 use hako_x86::{Gpr, SegReg};
 
 use crate::bda;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use hako_machine::trace::TraceSpec;
 use hako_machine::{
-    ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, SinkSpec, Source,
+    ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, ModuleSpec, SinkSpec, Source,
 };
 
 use super::values::{self, BootOrder, Port};
@@ -32,6 +32,36 @@ pub enum Machine {
     Pc,
 }
 
+/// How a kernel is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Protocol {
+    /// ELF with a PVH note
+    Pvh,
+    /// bzImage, 64-bit entry
+    Linux64,
+    /// bzImage, 32-bit entry
+    Linux32,
+    /// bzImage, 16-bit setup code, which asks the firmware
+    Linux16,
+    /// Multiboot 1
+    Multiboot,
+    /// Multiboot 2
+    Multiboot2,
+}
+
+impl From<Protocol> for hako_machine::Protocol {
+    fn from(protocol: Protocol) -> hako_machine::Protocol {
+        match protocol {
+            Protocol::Pvh => hako_machine::Protocol::Pvh,
+            Protocol::Linux64 => hako_machine::Protocol::Linux64,
+            Protocol::Linux32 => hako_machine::Protocol::Linux32,
+            Protocol::Linux16 => hako_machine::Protocol::Linux16,
+            Protocol::Multiboot => hako_machine::Protocol::Multiboot,
+            Protocol::Multiboot2 => hako_machine::Protocol::Multiboot2,
+        }
+    }
+}
+
 /// How guest time passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Clock {
@@ -51,7 +81,8 @@ pub enum TripleFault {
 }
 
 const EXAMPLES: &str = "\
-IMAGE is booted as what it is: a floppy size (160K to 2.88M) with the boot signature as a floppy, an
+IMAGE is booted as what it is. A kernel is started directly: a bzImage, an ELF file with a PVH note, a
+Multiboot 1 or 2 kernel. Media boot through the firmware: a floppy size (160K to 2.88M) with the boot signature as a floppy, an
 ISO 9660 image as a CD, anything else with the boot signature as a hard disk, also of 512 bytes.
 With --machine bare it is copied to address 0 as it is.
 
@@ -71,6 +102,8 @@ Examples:
   hako run --engine soft --screen --timeout 5s mbr.bin
   hako run --disk a.img,snapshot --cdrom install.iso --boot cdrom,disk
   hako run --machine bare --trace exits,io rom.bin
+  hako run vmlinuz --initrd ird.gz --append console=ttyS0
+  hako run kernel.elf --module fs.img,root --append verbose
   hako run --debug-exit 0x501 --no-reboot kernel.img; echo $?";
 
 /// Boot an image and let it run.
@@ -110,13 +143,41 @@ pub struct RunOptions {
     #[arg(long, value_enum, default_value_t = Machine::Pc)]
     pub machine: Machine,
 
-    /// RAM [default: 64M; on bare the image's size, rounded up to 4K]
+    /// RAM [default: 64M; 256M for a kernel; on bare the image's size, rounded up to 4K]
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     pub memory: Option<u64>,
 
     /// builtin (no file needed), seabios (from /usr/share/seabios), or the path of a ROM image
     #[arg(long, value_name = "WHICH", default_value = "builtin")]
     pub firmware: String,
+
+    /// The kernel's command line
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub append: Option<String>,
+
+    /// The kernel's initial RAM disk; for Multiboot its first module
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+
+    /// Modules.
+    #[arg(long, help = "A module for the kernel: FILE[,ARGS]; repeatable", value_name = "SPEC", value_parser = values::module)]
+    pub module: Vec<ModuleSpec>,
+
+    /// How the kernel is started [default: by its content]
+    #[arg(long, value_enum)]
+    pub protocol: Option<Protocol>,
+
+    /// How many CPUs there are
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub cpus: u8,
+
+    /// No ACPI tables; the MP table stays
+    #[arg(long)]
+    pub no_acpi: bool,
+
+    /// The test device of kvm-unit-tests
+    #[arg(long)]
+    pub testdev: bool,
 
     /// Hard disks.
     #[arg(long, help = "A hard disk: PATH[,if=ide][,readonly][,snapshot]; repeatable", value_name = "SPEC", value_parser = values::disk)]
@@ -205,6 +266,13 @@ impl RunOptions {
                 path => FirmwareChoice::Path(path.into()),
             },
             image,
+            append: self.append.clone(),
+            initrd: self.initrd.clone().map(Source::File),
+            modules: self.module.clone(),
+            protocol: self.protocol.map(Into::into),
+            cpus: self.cpus,
+            acpi: !self.no_acpi,
+            testdev: self.testdev,
             disks: self.disk.clone(),
             floppy: self.floppy.clone(),
             cdrom: self.cdrom.clone().map(|path| DiskSpec::from(Source::File(path))),

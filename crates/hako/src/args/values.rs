@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hako_machine::trace::TraceSpec;
-use hako_machine::{BootDevice, DiskSpec, SinkSpec};
+use hako_machine::{BootDevice, DiskSpec, ModuleSpec, SinkSpec};
 
 /// `64M`: a number of bytes with an optional K, M or G (powers of 1024).
 pub fn bytes(text: &str) -> Result<u64, String> {
@@ -86,6 +86,15 @@ pub fn disk(text: &str) -> Result<DiskSpec, String> {
     Ok(disk)
 }
 
+/// `FILE[,ARGS]`: what follows the first comma is the module's own.
+pub fn module(text: &str) -> Result<ModuleSpec, String> {
+    let (path, args) = text.split_once(',').unwrap_or((text, ""));
+    if path.is_empty() {
+        return Err("expected FILE[,ARGS]".into());
+    }
+    Ok(ModuleSpec { source: path.into(), args: args.into() })
+}
+
 /// `disk,floppy,cdrom` in any order, or a part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootOrder(pub Vec<BootDevice>);
@@ -148,6 +157,14 @@ mod tests {
         assert_eq!(d, DiskSpec { snapshot: true, ..DiskSpec::from("a.img") });
         assert!(disk("a.img,if=floppy").is_err());
         assert!(disk(",readonly").is_err());
+    }
+
+    #[test]
+    fn modules() {
+        let m = module("fs.img,root=1,ro").unwrap();
+        assert_eq!((m.source, m.args.as_str()), ("fs.img".into(), "root=1,ro"));
+        assert_eq!(module("a").unwrap().args, "");
+        assert!(module(",x").is_err());
     }
 
     #[test]

@@ -87,7 +87,8 @@ impl<'a> Header<'a> {
     pub fn parse(image: &'a [u8]) -> Result<Header<'a>, LoadError> {
         // The file may be shorter than the newest header, but not than the oldest kernel.
         let mut bytes = [0; size_of::<Fields>()];
-        let rest = slice(image, "the setup header", START, image.len() as u64 - START.min(image.len() as u64))?;
+        let rest =
+            slice(image, "the setup header", START, image.len() as u64 - START.min(image.len() as u64))?;
         let n = rest.len().min(bytes.len());
         if let (Some(to), Some(from)) = (bytes.get_mut(..n), rest.get(..n)) {
             to.copy_from_slice(from);

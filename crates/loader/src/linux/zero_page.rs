@@ -50,7 +50,10 @@ pub fn build(
 ) -> Result<Vec<u8>, LoadError> {
     if request.memory.len() > MAX_E820 {
         return Err(LoadError::Unsupported {
-            what: alloc::format!("the memory map has {} entries; a zero page takes 128", request.memory.len()),
+            what: alloc::format!(
+                "the memory map has {} entries; a zero page takes 128",
+                request.memory.len()
+            ),
             remedy: "boot the vmlinux inside by PVH",
         });
     }

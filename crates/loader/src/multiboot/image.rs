@@ -87,7 +87,9 @@ pub fn entry_below_4_gib(entry: u64) -> Result<u64, LoadError> {
         return Ok(entry);
     }
     Err(LoadError::Unsupported {
-        what: format!("the entry point {entry:#x} is above 4 GiB, and Multiboot kernels start in 32-bit mode"),
+        what: format!(
+            "the entry point {entry:#x} is above 4 GiB, and Multiboot kernels start in 32-bit mode"
+        ),
         remedy: "link the kernel with physical load addresses below 4 GiB",
     })
 }

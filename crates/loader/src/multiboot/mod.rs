@@ -1,9 +1,9 @@
 //! Multiboot 1 (specification 0.6.96) and 2 (2.0): a header in the first KiB of the file, 32-bit protected mode, EBX points
 //! to what the loader found out.
 
-pub mod one;
 mod image;
 mod info;
+pub mod one;
 mod sections;
 pub mod two;
 

@@ -91,7 +91,8 @@ fn find(image: &[u8]) -> Option<(u64, Header)> {
         if magic.get() != HEADER_MAGIC || at + 12 > end {
             return None;
         }
-        let h: Header = if at + size_of::<Header>() <= image.len() { peek(image, at)? } else { peek(&padded, at)? };
+        let h: Header =
+            if at + size_of::<Header>() <= image.len() { peek(image, at)? } else { peek(&padded, at)? };
         let sum = h.magic.get().wrapping_add(h.flags.get()).wrapping_add(h.checksum.get());
         (sum == 0).then_some((at as u64, h))
     })
@@ -116,13 +117,16 @@ pub fn plan<'a>(image: &'a [u8], request: &Request<'a>) -> Result<Plan<'a>, Load
     let flags = header.flags.get();
     if flags & UNKNOWN_REQUIREMENTS != 0 {
         return Err(LoadError::Unsupported {
-            what: format!("its Multiboot header requires what the specification does not know: flags {flags:#x}"),
+            what: format!(
+                "its Multiboot header requires what the specification does not know: flags {flags:#x}"
+            ),
             remedy: "set none of the flags 3 to 15",
         });
     }
     let mut draft = Draft::new(request.memory);
     let mut info = Info::default();
-    let mut told = has::MEMORY | has::CMDLINE | has::MODULES | has::MMAP | has::LOADER_NAME | has::FRAMEBUFFER;
+    let mut told =
+        has::MEMORY | has::CMDLINE | has::MODULES | has::MMAP | has::LOADER_NAME | has::FRAMEBUFFER;
     let (entry, elf) = if flags & ADDRESSES != 0 {
         let addresses = Addresses {
             found,
@@ -143,7 +147,12 @@ pub fn plan<'a>(image: &'a [u8], request: &Request<'a>) -> Result<Plan<'a>, Load
     info.mods_addr = low(draft.table("the list of modules", 4, list)?);
     if let Some((table, headers)) = elf.as_ref().and_then(|elf| sections::load(image, elf, &mut draft)) {
         let at = draft.table("the section headers", 8, headers)?;
-        info.elf = [u32::from(table.count).into(), u32::from(table.size).into(), low(at), u32::from(table.names).into()];
+        info.elf = [
+            u32::from(table.count).into(),
+            u32::from(table.size).into(),
+            low(at),
+            u32::from(table.names).into(),
+        ];
         told |= has::ELF;
     }
     let (lower, upper) = basic_memory(request.memory);

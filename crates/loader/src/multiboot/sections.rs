@@ -29,7 +29,8 @@ pub fn load<'a>(image: &'a [u8], elf: &Elf<'_>, draft: &mut Draft<'a>) -> Option
             let bytes = header.get(at..at + width).unwrap_or_default();
             bytes.iter().rev().fold(0u64, |v, b| v << 8 | u64::from(*b))
         };
-        let (kind, here, from, len) = (field(4, 4), field(addr, width), field(offset, width), field(size, width));
+        let (kind, here, from, len) =
+            (field(4, 4), field(addr, width), field(offset, width), field(size, width));
         if here != 0 || len == 0 || kind == 0 || kind == u64::from(NOBITS) {
             continue;
         }

@@ -140,9 +140,12 @@ fn read_tag(tag: Tag, body: &[u8], found: u64, wishes: &mut Wishes) -> Result<()
     let required = tag.flags.get() & OPTIONAL == 0;
     match tag.kind.get() {
         tag::INFORMATION => {
-            let wanted = body.chunks_exact(4).map(|w| w.iter().rev().fold(0u32, |v, b| v << 8 | u32::from(*b)));
+            let wanted =
+                body.chunks_exact(4).map(|w| w.iter().rev().fold(0u32, |v, b| v << 8 | u32::from(*b)));
             if let Some(kind) = wanted.into_iter().find(|kind| required && !info::GIVEN.contains(kind)) {
-                let what = format!("the kernel requires boot information of type {kind}, which a PC with a BIOS lacks");
+                let what = format!(
+                    "the kernel requires boot information of type {kind}, which a PC with a BIOS lacks"
+                );
                 return unsupported(what, "mark the information request tag optional (flag bit 0)");
             }
         }
@@ -173,7 +176,10 @@ fn read_tag(tag: Tag, body: &[u8], found: u64, wishes: &mut Wishes) -> Result<()
         tag::CONSOLE | tag::FRAMEBUFFER | tag::MODULE_ALIGN | tag::EFI_ENTRY_32 | tag::EFI_ENTRY_64 => {}
         tag::EFI_BOOT_SERVICES if required => {
             let remedy = "mark the tag optional (flag bit 0), or boot it with an EFI firmware";
-            return unsupported("the kernel requires EFI boot services, and there is no EFI here".into(), remedy);
+            return unsupported(
+                "the kernel requires EFI boot services, and there is no EFI here".into(),
+                remedy,
+            );
         }
         kind if required && kind != tag::EFI_BOOT_SERVICES => {
             let what = format!("the kernel requires the unknown Multiboot 2 header tag {kind}");

@@ -1,0 +1,191 @@
+//! Kernels that are started directly: the files, and the moment when they go into memory.
+//!
+//! The built-in firmware does its power-on work as for any other guest, so that a kernel finds what a BIOS leaves; then,
+//! in place of a boot sector, the kernel is loaded and entered.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use hako_board::Layout;
+use hako_chips::Wish;
+use hako_engine::EngineError;
+use hako_firmware::Bios;
+use hako_loader::{Module, Plan, Protocol, Range, RangeKind, Request};
+use hako_mem::{Gpa, GuestMemory};
+use hako_x86::CpuState;
+
+use crate::config::{Config, FirmwareChoice, Source};
+use crate::disk;
+use crate::error::Error;
+use crate::machine::Machine;
+use crate::outcome::Ended;
+
+/// As much of an image is looked at to find out whether it may be a kernel: up to and with the sector that says CD.
+const PREFIX: u64 = 36 << 10;
+/// Where a CD says that it is one.
+const CD: std::ops::Range<usize> = 0x8001..0x8006;
+
+/// A file that goes along with a kernel.
+struct Companion {
+    name: String,
+    args: String,
+    bytes: Arc<[u8]>,
+}
+
+/// A kernel and what goes along with it.
+pub(crate) struct Kernel {
+    image: Arc<[u8]>,
+    name: String,
+    append: String,
+    initrd: Option<Arc<[u8]>>,
+    modules: Vec<Companion>,
+    protocol: Option<Protocol>,
+}
+
+/// The beginning of an image.
+fn prefix(source: &Source) -> Result<Vec<u8>, Error> {
+    match source {
+        Source::Bytes(bytes) => Ok(bytes.iter().take(PREFIX as usize).copied().collect()),
+        Source::File(path) => {
+            let mut bytes = Vec::new();
+            let mut read = || File::open(path)?.take(PREFIX).read_to_end(&mut bytes);
+            read().map_err(|why| Error::file("read", path, why))?;
+            Ok(bytes)
+        }
+    }
+}
+
+/// Whether the image is a kernel, by its content.
+fn is_kernel(source: &Source, image: &Arc<[u8]>) -> Result<bool, Error> {
+    let found = hako_loader::detect(image);
+    found.map(|protocol| protocol.is_some()).map_err(|why| refused(source, &why))
+}
+
+fn refused(source: &Source, why: &dyn std::fmt::Display) -> Error {
+    Error::Image(format!("{} cannot be started: {why}", source.name()))
+}
+
+impl Kernel {
+    /// The kernel that the description names, if its image is one.
+    pub fn open(config: &Config) -> Result<Option<Kernel>, Error> {
+        match &config.image {
+            Some(source) => match Kernel::read(config, source)? {
+                Some(kernel) => Ok(Some(kernel)),
+                None => no_kernel(config, &format!("{} is no kernel", source.name())),
+            },
+            None => no_kernel(config, "no kernel is given"),
+        }
+    }
+
+    fn read(config: &Config, source: &Source) -> Result<Option<Kernel>, Error> {
+        let prefix = prefix(source)?;
+        if prefix.get(CD) == Some(b"CD001") || !hako_loader::may_be_kernel(&prefix) {
+            return Ok(None);
+        }
+        let image = disk::whole(source)?;
+        if config.protocol.is_none() && !is_kernel(source, &image)? {
+            return Ok(None);
+        }
+        if config.firmware != FirmwareChoice::Builtin {
+            return Err(Error::Usage(format!(
+                "{} is a kernel, which the built-in firmware starts: leave --firmware out, or boot it with a boot loader \
+                 from a disk image",
+                source.name()
+            )));
+        }
+        let companion = |m: &crate::config::ModuleSpec| {
+            Ok(Companion { name: m.source.name(), args: m.args.clone(), bytes: disk::whole(&m.source)? })
+        };
+        Ok(Some(Kernel {
+            image,
+            name: source.name(),
+            append: config.append.clone().unwrap_or_default(),
+            initrd: config.initrd.as_ref().map(disk::whole).transpose()?,
+            modules: config.modules.iter().map(companion).collect::<Result<_, Error>>()?,
+            protocol: config.protocol,
+        }))
+    }
+
+    /// Calls `f` with the checked kernel.
+    fn with_plan<T>(
+        &self,
+        ram: u64,
+        rsdp: Option<Gpa>,
+        f: impl FnOnce(Plan<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let memory = memory_map(ram);
+        let modules: Vec<Module<'_>> =
+            self.modules.iter().map(|m| Module { name: &m.name, args: &m.args, bytes: &m.bytes }).collect();
+        let request = Request {
+            name: &self.name,
+            append: &self.append,
+            initrd: self.initrd.as_deref(),
+            modules: &modules,
+            memory: &memory,
+            rsdp,
+            protocol: self.protocol,
+        };
+        let plan = hako_loader::plan(&self.image, &request);
+        f(plan.map_err(|why| Error::Image(format!("{} cannot be started: {why}", self.name)))?)
+    }
+
+    /// Whether everything is in order and fits: one line about it.
+    pub fn check(&self, ram: u64) -> Result<String, Error> {
+        self.with_plan(ram, None, |plan| Ok(format!("{}: {}", self.name, plan.about())))
+    }
+
+    /// Puts it into memory: the CPU to start it with.
+    fn load(&self, ram: u64, memory: &GuestMemory) -> Result<CpuState, Error> {
+        self.with_plan(ram, None, |plan| {
+            let loaded = plan.write(memory).map_err(|why| Error::Host(why.to_string()))?;
+            Ok(loaded.state)
+        })
+    }
+}
+
+/// The built-in firmware for a kernel, or for media.
+pub(crate) fn bios(kernel: Option<&Kernel>) -> Bios {
+    if kernel.is_some() { Bios::for_kernel() } else { Bios::new() }
+}
+
+/// What only kernels take must not be given without one.
+fn no_kernel(config: &Config, why: &str) -> Result<Option<Kernel>, Error> {
+    let given = [
+        (config.append.is_some(), "--append"),
+        (config.initrd.is_some(), "--initrd"),
+        (!config.modules.is_empty(), "--module"),
+        (config.protocol.is_some(), "--protocol"),
+    ];
+    match given.iter().find(|(given, _)| *given) {
+        Some((_, option)) => Err(Error::Usage(format!("{option} goes with a kernel, and {why}"))),
+        None => Ok(None),
+    }
+}
+
+/// The memory map that the kernel is told: what the built-in firmware would answer to INT 15h/E820h.
+fn memory_map(ram: u64) -> Vec<Range> {
+    let layout = Layout::new(ram, hako_firmware::rom().len());
+    let kind = |kind| match kind {
+        hako_firmware::RangeKind::Usable => RangeKind::Usable,
+        hako_firmware::RangeKind::Reserved => RangeKind::Reserved,
+        hako_firmware::RangeKind::AcpiReclaim => RangeKind::AcpiReclaim,
+        hako_firmware::RangeKind::AcpiNvs => RangeKind::AcpiNvs,
+    };
+    let ranges = hako_firmware::memory_map(&layout.memory_ranges());
+    ranges.iter().map(|r| Range { start: r.start, len: r.len, kind: kind(r.kind) }).collect()
+}
+
+impl Machine {
+    /// Loads and enters the kernel; `state` is the CPU's after the power-on work.
+    pub(crate) fn start_kernel(&mut self, state: CpuState) -> Result<(), Ended> {
+        let Some(kernel) = &self.kernel else { return self.grant(Wish::Reset) };
+        let loaded =
+            kernel.load(self.ram, self.core.board.memory()).map_err(|why| Ended::Failed(why.to_string()))?;
+        // What no protocol speaks of stays as it is.
+        let CpuState { xsave, xcr0, msrs, tsc, dr, dr6, dr7, .. } = state;
+        let state = CpuState { xsave, xcr0, msrs, tsc, dr, dr6, dr7, ..loaded };
+        let failed = |e: EngineError| Ended::Failed(e.to_string());
+        self.engine.vcpu().set_state(&state).map_err(failed)
+    }
+}
