@@ -5,6 +5,13 @@
 
 use super::entry::{Args, Entry, Forms, MEM_ONLY, REG_ONLY, Size, UD};
 use crate::op::Handler;
+use crate::simd::approximate::{Approximate, ApproximateSingle, Reciprocal, ReciprocalRoot};
+use crate::simd::convert::{
+    DqToPd, DqToPs, PdToDq, PdToDqTruncated, PdToPs, PsToDq, PsToDqTruncated, PsToPd, SdToSs, SsToSd,
+};
+use crate::simd::float::{
+    Add, AddSub, Compare, Div, DotProduct, Horizontal, Max, Min, Mul, Packed, Round, Single, Sqrt, Sub,
+};
 use crate::simd::lanewise::*;
 use crate::simd::moves::{
     HighToLow, LowDouble, LowQuad, LowSingle, LowToHigh, Movddup, Movshdup, Movsldup, Whole,
@@ -13,7 +20,7 @@ use crate::simd::multiply::*;
 use crate::simd::shape::{self, M16, M32, M64, M128, U128};
 use crate::simd::shift::*;
 use crate::simd::shuffle::*;
-use crate::simd::{crypto::*, element, moves, text};
+use crate::simd::{convert, crypto::*, element, float, moves, text};
 
 use Args::{Rm, RmIb};
 use Size::{V, Y};
@@ -38,6 +45,30 @@ macro_rules! xmm {
         const F: Forms = Forms::same([shape::reg::<$op>; 4], [shape::mem::<$with_memory, $memory>; 4]);
         Entry::new(&F, $args, V)
     }};
+}
+
+/// XMM with XMM or memory: an operation that MXCSR governs.
+macro_rules! float {
+    ($op:ty, $memory:ty) => {
+        float!($op, $memory, Rm)
+    };
+    ($op:ty, $memory:ty, $args:expr) => {{
+        const F: Forms = Forms::same([float::reg::<$op>; 4], [float::mem::<$op, $memory>; 4]);
+        Entry::new(&F, $args, V)
+    }};
+}
+
+/// An operation on packed singles, packed doubles, a single, a double.
+macro_rules! four {
+    ($op:ty) => { four!($op, Rm) };
+    ($op:ty, $args:expr) => {
+        row!(
+            float!(Packed<$op, u32>, M128, $args),
+            float!(Packed<$op, u64>, M128, $args),
+            float!(Single<$op, u32>, M32, $args),
+            float!(Single<$op, u64>, M64, $args)
+        )
+    };
 }
 
 /// MMX with MMX or memory.
@@ -172,6 +203,8 @@ pub(super) const fn fill(t: &mut [Entry; 256]) {
         row!(any!(element::mmx_byte_mask).with(REG_ONLY), any!(element::byte_mask).with(REG_ONLY), UD, UD);
     fill_moves(t);
     fill_logic(t);
+    fill_float(t);
+    fill_conversions(t);
 }
 
 /// MOVxx.
@@ -223,6 +256,50 @@ const fn fill_logic(t: &mut [Entry; 256]) {
     t[0x57] = row!(xmm!(Xor), xmm!(Xor), UD, UD);
 }
 
+/// Floating-point arithmetic.
+const fn fill_float(t: &mut [Entry; 256]) {
+    t[0x2e] = row!(any!(float::comi::<u32, M32, true>), any!(float::comi::<u64, M64, true>), UD, UD);
+    t[0x2f] = row!(any!(float::comi::<u32, M32, false>), any!(float::comi::<u64, M64, false>), UD, UD);
+    t[0x51] = four!(Sqrt);
+    t[0x52] = row!(xmm!(Approximate<ReciprocalRoot>), UD, xmm!(ApproximateSingle<ReciprocalRoot>, M32), UD);
+    t[0x53] = row!(xmm!(Approximate<Reciprocal>), UD, xmm!(ApproximateSingle<Reciprocal>, M32), UD);
+    t[0x58] = four!(Add);
+    t[0x59] = four!(Mul);
+    t[0x5c] = four!(Sub);
+    t[0x5d] = four!(Min);
+    t[0x5e] = four!(Div);
+    t[0x5f] = four!(Max);
+    t[0x7c] = row!(UD, float!(Horizontal<Add, u64>, M128), UD, float!(Horizontal<Add, u32>, M128));
+    t[0x7d] = row!(UD, float!(Horizontal<Sub, u64>, M128), UD, float!(Horizontal<Sub, u32>, M128));
+    t[0xc2] = four!(Compare, RmIb);
+    t[0xd0] = row!(UD, float!(AddSub<u64>, M128), UD, float!(AddSub<u32>, M128));
+}
+
+/// CVTxx2yy.
+const fn fill_conversions(t: &mut [Entry; 256]) {
+    t[0x2a] = row!(
+        any!(convert::pi_to_ps),
+        any!(convert::pi_to_pd),
+        general!(convert::si_to_ss, Rm),
+        general!(convert::si_to_sd, Rm)
+    );
+    t[0x2c] = row!(
+        any!(convert::ps_to_pi_truncated),
+        any!(convert::pd_to_pi_truncated),
+        general!(convert::ss_to_si_truncated, Rm),
+        general!(convert::sd_to_si_truncated, Rm)
+    );
+    t[0x2d] = row!(
+        any!(convert::ps_to_pi),
+        any!(convert::pd_to_pi),
+        general!(convert::ss_to_si, Rm),
+        general!(convert::sd_to_si, Rm)
+    );
+    t[0x5a] = row!(float!(PsToPd, M64), float!(PdToPs, M128), float!(SsToSd, M32), float!(SdToSs, M64));
+    t[0x5b] = row!(float!(DqToPs, M128), float!(PsToDq, M128), float!(PsToDqTruncated, M128), UD);
+    t[0xe6] = row!(UD, float!(PdToDqTruncated, M128), float!(DqToPd, M64), float!(PdToDq, M128));
+}
+
 /// Enters the opcodes after 0F38h.
 pub(super) const fn fill_38(t: &mut [Entry; 256]) {
     both! { t
@@ -248,14 +325,12 @@ pub(super) const fn fill_38(t: &mut [Entry; 256]) {
 /// Enters the opcodes after 0F3Ah.
 pub(super) const fn fill_3a(t: &mut [Entry; 256]) {
     imm66! { t 0x0c Blendps 0x0d Blendpd 0x0e Pblendw 0x42 Mpsadbw 0x44 Pclmulqdq 0xdf Aeskeygenassist }
-    const LATER: Entry = any!(crate::ops::misc::not_yet_x87, RmIb);
-    let mut i = 0x08;
-    while i < 0x0c {
-        t[i] = row!(UD, LATER, UD, UD);
-        i += 1;
-    }
-    t[0x40] = row!(UD, LATER, UD, UD);
-    t[0x41] = row!(UD, LATER, UD, UD);
+    t[0x08] = row!(UD, float!(Packed<Round, u32>, M128, RmIb), UD, UD);
+    t[0x09] = row!(UD, float!(Packed<Round, u64>, M128, RmIb), UD, UD);
+    t[0x0a] = row!(UD, float!(Single<Round, u32>, M32, RmIb), UD, UD);
+    t[0x0b] = row!(UD, float!(Single<Round, u64>, M64, RmIb), UD, UD);
+    t[0x40] = row!(UD, float!(DotProduct<u32>, M128, RmIb), UD, UD);
+    t[0x41] = row!(UD, float!(DotProduct<u64>, M128, RmIb), UD, UD);
     t[0x0f] = row!(mmx!(Palignr, M64, RmIb), xmm!(Palignr, M128, RmIb), UD, UD);
     t[0x14] = row!(UD, any!(element::extract::<u8>, RmIb), UD, UD);
     t[0x15] = row!(UD, any!(element::extract::<u16>, RmIb), UD, UD);

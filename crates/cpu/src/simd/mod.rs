@@ -3,9 +3,12 @@
 //! An operation is a type with a pure function on vectors ([`shape::Op`]); what surrounds it (checks, operands, memory) is
 //! one of a few generic handlers in [`shape`], and `decode::sse` says which opcode is which pair of the two.
 
+pub(crate) mod approximate;
 mod check;
+pub(crate) mod convert;
 pub(crate) mod crypto;
 pub(crate) mod element;
+pub(crate) mod float;
 pub(crate) mod lanewise;
 pub(crate) mod moves;
 pub(crate) mod multiply;

@@ -1,0 +1,253 @@
+//! Floating-point arithmetic on packed and single numbers (SDM Vol. 1 11.4, 11.5), by [`crate::fpu::soft`].
+//!
+//! All lanes of an instruction share one environment. What MXCSR does not mask is raised after the last lane, before the
+//! destination is written.
+
+use core::marker::PhantomData;
+
+use hako_x86::{Cr4, Vector};
+
+use super::check;
+use super::shape::{Memory, get, load, set};
+use super::vector::{Lane, V, each, mask};
+use crate::cx::{Cx, Step, Trap};
+use crate::flags::Flags;
+use crate::fpu::soft::{self, DE, Env, Float, IE, PE, Relation, Rounding, ZE};
+use crate::op::{MEM, Op as Decoded};
+use crate::why::Why;
+
+/// Exceptions that are found before anything is computed.
+const PRE: u32 = IE | DE | ZE;
+
+/// An operation on a destination and a source that rounds and raises exceptions.
+pub(crate) trait Op {
+    /// The new destination.
+    fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V;
+}
+
+/// What MXCSR says now.
+#[inline(always)]
+pub(super) fn env(cx: &Cx<'_>) -> Env {
+    Env::sse(cx.cpu.fpu.mxcsr)
+}
+
+/// Takes over the flags of an operation, and raises what is not masked.
+#[inline(always)]
+pub(super) fn settle(cx: &mut Cx<'_>, env: &Env) -> Step {
+    if env.flags == 0 { Ok(()) } else { settle_flags(cx, env) }
+}
+
+#[inline(never)]
+fn settle_flags(cx: &mut Cx<'_>, env: &Env) -> Step {
+    let unmasked = env.unmasked();
+    // One lane that stops before computing stops the others too (SDM Vol. 1 11.5.3).
+    let flags = if unmasked & PRE != 0 { env.flags & PRE } else { env.flags };
+    cx.cpu.fpu.mxcsr |= flags;
+    if unmasked == 0 { Ok(()) } else { Err(raise(cx)) }
+}
+
+#[cold]
+fn raise(cx: &mut Cx<'_>) -> Trap {
+    if cx.cpu.cr4 & Cr4::OSXMMEXCPT.bits() == 0 {
+        return cx.ud(Why::SimdExceptionUnexpected);
+    }
+    cx.fault(Vector::XM, None, Why::SimdException)
+}
+
+/// XMM, XMM.
+pub(crate) fn reg<O: Op>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
+    check::sse(cx)?;
+    let b = get(cx, op.base);
+    finish::<O>(cx, op, b)
+}
+
+/// XMM, memory.
+pub(crate) fn mem<O: Op, M: Memory>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
+    check::sse(cx)?;
+    let b = load::<M>(cx, op)?;
+    finish::<O>(cx, op, b)
+}
+
+#[inline(always)]
+fn finish<O: Op>(cx: &mut Cx<'_>, op: &Decoded, b: V) -> Step {
+    let mut env = env(cx);
+    let v = O::apply(get(cx, op.reg), b, op.imm as u8, &mut env);
+    settle(cx, &env)?;
+    set(cx, op.reg, v);
+    Ok(())
+}
+
+/// An XMM register or memory.
+#[inline(always)]
+pub(super) fn source<M: Memory>(cx: &mut Cx<'_>, op: &Decoded) -> Result<V, Trap> {
+    if op.pfx & MEM != 0 { load::<M>(cx, op) } else { Ok(get(cx, op.base)) }
+}
+
+/// A number that vectors hold: single (`u32`) or double (`u64`) precision.
+pub(crate) trait Number: Float + Lane {}
+impl Number for u32 {}
+impl Number for u64 {}
+
+/// Lane 0 replaced.
+#[inline(always)]
+pub(super) fn with_low<T: Lane>(v: V, low: T) -> V {
+    let mut lanes = T::lanes(v);
+    lanes[0] = low;
+    T::vector(lanes)
+}
+
+/// An operation on numbers.
+pub(crate) trait Scalar {
+    /// Of a destination and a source.
+    fn of<T: Number>(a: T, b: T, imm: u8, env: &mut Env) -> T;
+}
+
+/// A [`Scalar`] on each lane.
+pub(crate) struct Packed<S, T>(PhantomData<(S, T)>);
+/// A [`Scalar`] on lane 0; the destination keeps the rest.
+pub(crate) struct Single<S, T>(PhantomData<(S, T)>);
+
+impl<S: Scalar, T: Number> Op for Packed<S, T> {
+    #[inline(always)]
+    fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V {
+        let (a, b) = (T::lanes(a), T::lanes(b));
+        let mut r = T::ZEROES;
+        for i in 0..T::N {
+            r[i] = S::of(a[i], b[i], imm, env);
+        }
+        T::vector(r)
+    }
+}
+
+impl<S: Scalar, T: Number> Op for Single<S, T> {
+    #[inline(always)]
+    fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V {
+        with_low(a, S::of(T::lanes(a)[0], T::lanes(b)[0], imm, env))
+    }
+}
+
+macro_rules! scalars {
+    ($($name:ident($a:pat, $b:pat, $imm:pat, $env:ident) => $e:expr;)*) => {$(
+        pub(crate) struct $name;
+        impl Scalar for $name {
+            #[inline(always)]
+            fn of<T: Number>($a: T, $b: T, $imm: u8, $env: &mut Env) -> T {
+                $e
+            }
+        }
+    )*};
+}
+scalars! {
+    Add(a, b, _, env) => soft::add(a, b, env);
+    Sub(a, b, _, env) => soft::sub(a, b, env);
+    Mul(a, b, _, env) => soft::mul(a, b, env);
+    Div(a, b, _, env) => soft::div(a, b, env);
+    Min(a, b, _, env) => soft::min(a, b, env);
+    Max(a, b, _, env) => soft::max(a, b, env);
+    Sqrt(_, b, _, env) => soft::sqrt(b, env);
+    Compare(a, b, imm, env) => mask(compare(a, b, imm, env));
+    Round(_, b, imm, env) => round(b, imm, env);
+}
+
+/// CMPPS and its kin: by the immediate's low three bits equal, less, less or equal, unordered, and their contraries.
+/// Orders are asked of ordered numbers: a quiet NaN is invalid then.
+fn compare<T: Number>(a: T, b: T, imm: u8, env: &mut Env) -> bool {
+    let quiet = matches!(imm & 3, 0 | 3);
+    let relation = soft::compare(a, b, quiet, env);
+    let holds = match imm & 3 {
+        0 => relation == Relation::Equal,
+        1 => relation == Relation::Less,
+        2 => matches!(relation, Relation::Less | Relation::Equal),
+        _ => relation == Relation::Unordered,
+    };
+    holds != (imm & 4 != 0)
+}
+
+/// ROUNDPS and its kin: bits 1:0 of the immediate are the rounding mode unless bit 2 chooses MXCSR's; bit 3 keeps inexact
+/// results silent.
+fn round<T: Number>(b: T, imm: u8, env: &mut Env) -> T {
+    let rounding = if imm & 4 != 0 { env.rounding } else { Rounding::from_bits(u32::from(imm)) };
+    let before = env.flags;
+    let v = soft::round_to_integral(b, rounding, env);
+    if imm & 8 != 0 {
+        env.flags = env.flags & !PE | before & PE;
+    }
+    v
+}
+
+/// HADDPS and its kin: neighbours of `a`, then of `b`, put together.
+pub(crate) struct Horizontal<S, T>(PhantomData<(S, T)>);
+
+impl<S: Scalar, T: Number> Op for Horizontal<S, T> {
+    #[inline(always)]
+    fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V {
+        let (a, b) = (T::lanes(a), T::lanes(b));
+        let mut r = T::ZEROES;
+        for i in 0..T::N {
+            let (from, at) = if i < T::N / 2 { (&a, 2 * i) } else { (&b, 2 * i - T::N) };
+            r[i] = S::of(from[at], from[at + 1], imm, env);
+        }
+        T::vector(r)
+    }
+}
+
+/// ADDSUBPS, ADDSUBPD: even lanes subtracted, odd lanes added.
+pub(crate) struct AddSub<T>(PhantomData<T>);
+
+impl<T: Number> Op for AddSub<T> {
+    #[inline(always)]
+    fn apply(a: V, b: V, _: u8, env: &mut Env) -> V {
+        let (a, b) = (T::lanes(a), T::lanes(b));
+        let mut r = T::ZEROES;
+        for i in 0..T::N {
+            r[i] = if i & 1 == 0 { soft::sub(a[i], b[i], env) } else { soft::add(a[i], b[i], env) };
+        }
+        T::vector(r)
+    }
+}
+
+/// DPPS, DPPD: the products that the immediate's upper half chooses, summed up in pairs, where its lower half says.
+pub(crate) struct DotProduct<T>(PhantomData<T>);
+
+impl<T: Number> Op for DotProduct<T> {
+    fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V {
+        let (a, b) = (T::lanes(a), T::lanes(b));
+        let mut products = T::ZEROES;
+        for i in 0..T::N {
+            if imm >> (4 + i) & 1 != 0 {
+                products[i] = soft::mul(a[i], b[i], env);
+            }
+        }
+        // Each step's unmasked exceptions keep the next from happening.
+        let mut sum = T::ZERO;
+        if env.unmasked() == 0 {
+            sum = soft::add(products[0], products[1], env);
+            if T::N == 4 {
+                let upper = soft::add(products[2], products[3], env);
+                if env.unmasked() == 0 {
+                    sum = soft::add(sum, upper, env);
+                }
+            }
+        }
+        each(|i| if imm >> i & 1 != 0 { sum } else { T::ZERO })
+    }
+}
+
+/// COMISS, COMISD (and UCOMISS, UCOMISD, for which quiet NaNs are not invalid).
+pub(crate) fn comi<T: Number, M: Memory, const QUIET: bool>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
+    const CF: u64 = 1;
+    const PF: u64 = 4;
+    const ZF: u64 = 0x40;
+    check::sse(cx)?;
+    let b = source::<M>(cx, op)?;
+    let mut env = env(cx);
+    let relation = soft::compare(T::lanes(get(cx, op.reg))[0], T::lanes(b)[0], QUIET, &mut env);
+    settle(cx, &env)?;
+    cx.cpu.fl = Flags::from_bits(match relation {
+        Relation::Unordered => ZF | PF | CF,
+        Relation::Less => CF,
+        Relation::Equal => ZF,
+        Relation::Greater => 0,
+    });
+    Ok(())
+}
