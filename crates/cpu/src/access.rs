@@ -11,9 +11,9 @@ use crate::attn::Attn;
 use crate::cpu::Cpu;
 use crate::cx::{Cx, Step, Trap};
 use crate::flags::Flags;
-use crate::paging::Access;
+use crate::paging::{Access, Who};
 use crate::segfast::rights;
-use crate::tlb::{CODE, USER};
+use crate::tlb::CODE;
 use crate::why::Why;
 
 const SS: u8 = SegReg::Ss as u8;
@@ -104,7 +104,7 @@ impl Cx<'_> {
             return None;
         }
         let at = self.cpu.tlb.write.find_code(s.base.wrapping_add(off), n)?;
-        (!self.cpu.blocks.touches(at, n)).then_some(at)
+        (!self.cpu.blocks.touches(&self.slab, at, n)).then_some(at)
     }
 
     #[cold]
@@ -172,7 +172,7 @@ impl Cx<'_> {
         if self.cpu.alignment_checked() && lin & (n.min(8) - 1) != 0 {
             return Err(self.fault(Vector::AC, Some(0), Why::Misaligned));
         }
-        self.span(lin, n, access, self.cpu.cpl == 3)
+        self.span(lin, n, access, self.cpu.who())
     }
 
     /// Checks a stack write of `n` bytes `below` bytes under the present stack pointer, for instructions that push
@@ -226,43 +226,49 @@ impl Cx<'_> {
     pub fn read_linear_sys<T: Word>(&mut self, lin: u64) -> Result<T, Trap> {
         let n = size_of::<T>() as u64;
         let lin = self.wrap_linear(lin);
-        if let Some(at) = self.cpu.tlb.read.find_as(lin, n, false)
+        if let Some(at) = self.cpu.tlb.read.find_as(lin, n, 0)
             && !self.cpu.watch
+            && !self.cpu.tlb.is_open()
         {
             return Ok(self.slab.load(at));
         }
-        let span = self.span(lin, n, Access::Read, false)?;
+        let span = self.span(lin, n, Access::Read, Who::System)?;
         Ok(self.load_span(&span))
     }
 
     /// Writes as the supervisor, whatever CPL is.
     #[inline]
     pub fn write_linear_sys<T: Word>(&mut self, lin: u64, value: T) -> Step {
-        self.write_linear(self.wrap_linear(lin), value, false)
+        self.write_linear(self.wrap_linear(lin), value, Who::System)
     }
 
     /// Writes with the given privilege.
     #[inline]
-    pub fn write_linear<T: Word>(&mut self, lin: u64, value: T, user: bool) -> Step {
+    pub fn write_linear<T: Word>(&mut self, lin: u64, value: T, who: Who) -> Step {
         let n = size_of::<T>() as u64;
-        if let Some(at) = self.cpu.tlb.write.find_as(lin, n, user)
-            && !self.cpu.watch
-        {
+        if let Some(at) = self.write_hit_as(lin, n, who) {
             self.slab.store(at, value);
             return Ok(());
         }
-        let span = self.span(lin, n, Access::Write, user)?;
+        let span = self.span(lin, n, Access::Write, who)?;
         self.store_span(&span, value);
         Ok(())
     }
 
     /// Checks a write of 1 to 16 bytes with the given privilege, without making it.
     #[inline]
-    pub fn probe_linear(&mut self, lin: u64, n: u64, user: bool) -> Step {
-        if self.cpu.tlb.write.find_as(lin, n, user).is_some() && !self.cpu.watch {
+    pub fn probe_linear(&mut self, lin: u64, n: u64, who: Who) -> Step {
+        if self.write_hit_as(lin, n, who).is_some() {
             return Ok(());
         }
-        self.span(lin, n, Access::Write, user).map(drop)
+        self.span(lin, n, Access::Write, who).map(drop)
+    }
+
+    /// The slab offset of a write that the TLB allows.
+    #[inline]
+    fn write_hit_as(&self, lin: u64, n: u64, who: Who) -> Option<u64> {
+        let unhindered = !self.cpu.watch && (who != Who::System || !self.cpu.tlb.is_open());
+        self.cpu.tlb.write.find_as(lin, n, who.key()).filter(|_| unhindered)
     }
 
     /// Checks a supervisor access to `len` bytes, without making it.
@@ -271,7 +277,7 @@ impl Cx<'_> {
         while at < len {
             let here = self.wrap_linear(lin.wrapping_add(at));
             let n = (PAGE_SIZE - (here & PAGE_MASK)).min(len - at);
-            self.translate(here, access, false)?;
+            self.translate(here, access, Who::System)?;
             at += n;
         }
         Ok(())
@@ -284,41 +290,44 @@ impl Cx<'_> {
 
     /// Translates all pages of an access of 1 to 16 bytes.
     #[inline]
-    pub fn span(&mut self, lin: u64, n: u64, access: Access, user: bool) -> Result<Span, Trap> {
+    pub fn span(&mut self, lin: u64, n: u64, access: Access, who: Who) -> Result<Span, Trap> {
         if !self.cpu.watch
             && lin & PAGE_MASK <= PAGE_SIZE - n
-            && let Some(first) = self.hit(lin, access, user)
+            && let Some(first) = self.hit(lin, access, who)
         {
             return Ok(Span { first, split: n as u8, second: first });
         }
-        self.span_slow(lin, n, access, user)
+        self.span_slow(lin, n, access, who)
     }
 
     #[inline(never)]
-    fn span_slow(&mut self, lin: u64, n: u64, access: Access, user: bool) -> Result<Span, Trap> {
+    fn span_slow(&mut self, lin: u64, n: u64, access: Access, who: Who) -> Result<Span, Trap> {
         if self.cpu.watch && access != Access::Execute {
             crate::debug::watch(self, lin, n, access == Access::Write);
         }
         let left = PAGE_SIZE - (lin & PAGE_MASK);
-        let first = self.translate(lin, access, user)?;
+        let first = self.translate(lin, access, who)?;
         if n <= left {
             return Ok(Span { first, split: n as u8, second: first });
         }
         let next = self.wrap_linear(lin.wrapping_add(left));
-        let second = self.translate(next, access, user)?;
+        let second = self.translate(next, access, who)?;
         Ok(Span { first, split: left as u8, second })
     }
 
     /// What the TLB knows of a linear address.
     #[inline(always)]
-    fn hit(&self, lin: u64, access: Access, user: bool) -> Option<Phys> {
+    fn hit(&self, lin: u64, access: Access, who: Who) -> Option<Phys> {
         let tlb = &self.cpu.tlb;
         let table = match access {
             Access::Read => &tlb.read,
             Access::Write => &tlb.write,
             Access::Execute => &tlb.exec,
         };
-        let tag = lin & !PAGE_MASK | table.generation() | if user { USER } else { 0 };
+        if who == Who::System && tlb.is_open() {
+            return None;
+        }
+        let tag = lin & !PAGE_MASK | table.generation() | who.key();
         let e = table.entry(lin);
         let off = lin.wrapping_add(e.addend);
         if e.tag == tag {
@@ -332,17 +341,17 @@ impl Cx<'_> {
 
     /// Where a linear address leads, after the page's checks.
     #[inline]
-    pub fn translate(&mut self, lin: u64, access: Access, user: bool) -> Result<Phys, Trap> {
-        match self.hit(lin, access, user) {
+    pub fn translate(&mut self, lin: u64, access: Access, who: Who) -> Result<Phys, Trap> {
+        match self.hit(lin, access, who) {
             Some(phys) => Ok(phys),
-            None => self.translate_slow(lin, access, user),
+            None => self.translate_slow(lin, access, who),
         }
     }
 
     #[inline(never)]
-    fn translate_slow(&mut self, lin: u64, access: Access, user: bool) -> Result<Phys, Trap> {
-        let key = if user { USER } else { 0 };
-        let gpa = self.walk(lin, access, user)?;
+    fn translate_slow(&mut self, lin: u64, access: Access, who: Who) -> Result<Phys, Trap> {
+        let key = who.key();
+        let gpa = self.walk(lin, access, who)?;
         let phys = self.phys(gpa);
         match (phys, access) {
             (Phys::Ram(off) | Phys::Rom(off, _), Access::Read) => self.cpu.tlb.read.fill(lin, key, off),

@@ -3,7 +3,8 @@
 
 use hako_x86::{Cr0, Cr4, Efer, SegAttr, SegReg};
 
-use crate::cpuid::cr4_offered;
+use crate::Cpu;
+use crate::cpuid::cr4_of;
 use crate::cx::{Cx, Step, Trap};
 use crate::debug;
 use crate::op::Op;
@@ -12,6 +13,22 @@ use crate::why::Why;
 
 /// CR0 bits that can be written; ET reads one.
 const CR0_WRITABLE: u64 = Cr0::all().bits() & !Cr0::ET.bits();
+
+/// CR3: the process-context identifier, while CR4.PCIDE is set.
+pub(crate) const PCID: u64 = 0xfff;
+/// What is written to CR3: the translations of the PCID stay.
+const CR3_KEEP: u64 = 1 << 63;
+/// CR4 bits that decide what a translation is.
+const CR4_PAGING: Cr4 =
+    Cr4::PAE.union(Cr4::PSE).union(Cr4::PGE).union(Cr4::PCIDE).union(Cr4::SMEP).union(Cr4::SMAP);
+
+impl Cpu {
+    /// Uses the translations of the PCID that CR3 and CR4 say.
+    pub(crate) fn select_context(&mut self) {
+        let pcid = if self.cr4_has(Cr4::PCIDE) { self.cr3 & PCID } else { 0 };
+        self.tlb.select(pcid as u16);
+    }
+}
 
 impl Cx<'_> {
     /// A register of the width that MOV CR and MOV DR have: 64 bits in 64-bit mode, else 32.
@@ -35,6 +52,9 @@ impl Cx<'_> {
         }
         if new.contains(Cr0::NW) && !new.contains(Cr0::CD) {
             return Err(self.gp(0, Why::NotWriteThroughWithCache));
+        }
+        if !new.contains(Cr0::PG) && self.cpu.cr4_has(Cr4::PCIDE) {
+            return Err(self.gp(0, Why::PagingOffWithPcid));
         }
         let changed = new ^ old;
         let mut efer = self.cpu.efer;
@@ -83,7 +103,12 @@ impl Cx<'_> {
         Ok(efer | Efer::LMA.bits())
     }
 
+    /// CR3: without PCIDs a change of the address space; with them bit 63 says that the translations of the new one are
+    /// still good (SDM Vol. 3A 4.10.4.1).
     fn write_cr3(&mut self, value: u64) -> Step {
+        let pcids = self.cpu.cr4_has(Cr4::PCIDE);
+        let keep = pcids && value & CR3_KEEP != 0;
+        let value = if pcids { value & !CR3_KEEP } else { value };
         if self.cpu.long() && value >> PHYS_BITS != 0 {
             return Err(self.gp(0, Why::CrReservedBit));
         }
@@ -91,12 +116,15 @@ impl Cx<'_> {
             self.load_pdptes(value)?;
         }
         self.cpu.cr3 = value;
-        self.cpu.flush_tlb();
+        self.cpu.select_context();
+        if !keep {
+            self.cpu.tlb.flush_present();
+        }
         Ok(())
     }
 
     fn write_cr4(&mut self, value: u64) -> Step {
-        if value & !cr4_offered().bits() != 0 {
+        if value & !cr4_of(&self.cpu.config.model.features).bits() != 0 {
             return Err(self.gp(0, Why::CrReservedBit));
         }
         let new = Cr4::from_bits_retain(value);
@@ -104,12 +132,19 @@ impl Cx<'_> {
             return Err(self.gp(0, Why::LongModeWithoutPae));
         }
         let changed = new ^ Cr4::from_bits_retain(self.cpu.cr4);
-        let paging = changed.intersects(Cr4::PAE | Cr4::PSE | Cr4::PGE | Cr4::SMEP | Cr4::SMAP);
+        if new.contains(Cr4::PCIDE)
+            && changed.contains(Cr4::PCIDE)
+            && (!self.cpu.long() || self.cpu.cr3 & PCID != 0)
+        {
+            return Err(self.gp(0, Why::PcidOutsideLongMode));
+        }
+        let paging = changed.intersects(CR4_PAGING);
         if paging && new.contains(Cr4::PAE) && self.cpu.cr0_has(Cr0::PG) && !self.cpu.long() {
             self.load_pdptes(self.cpu.cr3)?;
         }
         self.cpu.cr4 = value;
         if paging {
+            self.cpu.select_context();
             self.cpu.flush_tlb();
         }
         // CR4.DE decides whether I/O breakpoints are armed.

@@ -7,14 +7,14 @@ use hako_x86::{CpuState, Cr0, Cr4, Efer, PendingException, RFlags, SegReg, State
 
 use crate::Cpu;
 use crate::attn::Attn;
-use crate::cpuid::cr4_offered;
+use crate::cpuid::{IMPLEMENTED, cr4_of};
 use crate::debug;
 use crate::msr::{MISC_ENABLE_RESET, PAT_RESET};
 use crate::mtrr::Mtrrs;
 use crate::sysregs::SysRegs;
 
 /// The MSRs that a state lists, besides the MTRRs.
-const LISTED: [u32; 12] = [
+const LISTED: [u32; 13] = [
     msr::STAR,
     msr::LSTAR,
     msr::CSTAR,
@@ -26,11 +26,12 @@ const LISTED: [u32; 12] = [
     msr::TSC_AUX,
     msr::TSC_ADJUST,
     msr::PAT,
+    msr::SPEC_CTRL,
     msr::MISC_ENABLE,
 ];
 
 /// CR4 bits that change nothing for the instructions this CPU has, so that it can carry them for another engine.
-const CR4_CARRIED: Cr4 = Cr4::OSFXSR.union(Cr4::OSXMMEXCPT).union(Cr4::OSXSAVE).union(Cr4::FSGSBASE);
+const CR4_CARRIED: Cr4 = Cr4::OSFXSR.union(Cr4::OSXMMEXCPT).union(Cr4::OSXSAVE);
 
 /// Whether two bits come as the first one demands.
 fn needs(bits: u64, first: u64, second: u64) -> bool {
@@ -46,7 +47,7 @@ fn check(s: &CpuState) -> Result<(), StateError> {
     if s.cr0 >> 32 != 0 || !needs(s.cr0, pg, pe) || !needs(s.cr0, nw, cd) {
         return impossible("CR0", s.cr0);
     }
-    let unsupported = s.cr4 & !(cr4_offered() | CR4_CARRIED).bits();
+    let unsupported = s.cr4 & !(cr4_of(&IMPLEMENTED) | CR4_CARRIED).bits();
     if unsupported != 0 {
         return Err(StateError::Unsupported { field: "CR4", value: unsupported });
     }
@@ -54,7 +55,7 @@ fn check(s: &CpuState) -> Result<(), StateError> {
     if s.efer & !Efer::all().bits() != 0 || (s.efer & lma != 0) != active {
         return impossible("EFER", s.efer);
     }
-    if active && s.cr4 & Cr4::PAE.bits() == 0 {
+    if active && s.cr4 & Cr4::PAE.bits() == 0 || !active && s.cr4 & Cr4::PCIDE.bits() != 0 {
         return impossible("CR4", s.cr4);
     }
     if s.rflags.contains(RFlags::VM) && (active || s.cr0 & pe == 0) {
@@ -204,6 +205,7 @@ impl Cpu {
         };
         self.fault = None;
         self.flush_tlb();
+        self.select_context();
         debug::rearm(self);
         self.update_mode();
         self.attend(Attn::EVENT | Attn::LINES);

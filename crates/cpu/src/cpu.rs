@@ -7,6 +7,7 @@ use hako_x86::{Activity, Cr0, Cr4, DescTable, Efer, Events, RFlags, SegAttr, Seg
 use crate::attn::Attn;
 use crate::code::{Arena, Blocks};
 use crate::config::Config;
+use crate::cpuid::IMPLEMENTED;
 use crate::fault::{Fault, FaultLog};
 use crate::flags::{ARITH, Flags};
 use crate::fpu::state::FpuState;
@@ -135,7 +136,8 @@ pub struct Cpu {
 
 impl Cpu {
     /// A CPU after power-up.
-    pub fn new(config: Config) -> Cpu {
+    pub fn new(mut config: Config) -> Cpu {
+        config.model = config.model.limited_to(IMPLEMENTED);
         let mut cpu = Cpu {
             r: [0; 32],
             fl: Flags::from_bits(0),
@@ -316,7 +318,11 @@ impl Cpu {
             if self.long64() { SegFast::long(reg, seg) } else { SegFast::legacy(seg, !self.protected()) };
     }
 
-    fn update_key(&mut self) {
+    /// What EFLAGS.AC and CPL say about memory accesses.
+    pub(crate) fn update_key(&mut self) {
+        if !self.flag(RFlags::AC) {
+            self.tlb.close();
+        }
         let user = if self.cpl == 3 { tlb::USER } else { 0 };
         let slow = if self.alignment_checked() || self.watch { tlb::SLOW } else { 0 };
         self.tlb.set_key(user | slow);
@@ -343,14 +349,15 @@ impl Cpu {
         }
     }
 
+    /// Replaces the base of FS or GS.
+    pub(crate) fn set_base(&mut self, reg: SegReg, base: u64) {
+        self.seg[reg as usize].base = base;
+        self.update_fast(reg);
+    }
+
     /// Drops all translations.
     pub(crate) fn flush_tlb(&mut self) {
         self.tlb.flush();
-    }
-
-    /// Drops the translation of one linear page.
-    pub(crate) fn flush_page(&mut self, lin: u64) {
-        self.tlb.drop_page(lin);
     }
 
     // ---- attention ----

@@ -1,69 +1,79 @@
-//! CPUID: the model, less what this CPU does not do yet.
+//! CPUID: the model, less what this CPU does not do.
 
-use hako_x86::cpuid::{Model, Moment, X86_64_V2};
+use hako_x86::cpuid::{MAX, Model, Moment};
 use hako_x86::{Cr4, Features, msr};
 
 use crate::Cpu;
 use crate::cx::{Cx, Step};
 use crate::op::Op;
+use crate::why::Why;
 
-/// What this CPU implements. Of x86-64-v2 x87, MMX, SSE to SSE4.2 (and with it the flag for CRC32, which works), FXSAVE,
-/// FSGSBASE, SMEP, SMAP, x2APIC and the TSC deadline are missing; the local APIC is there where the bus has one.
-const IMPLEMENTED: Features = Features::VME
-    .with(Features::DE)
-    .with(Features::PSE)
-    .with(Features::TSC)
-    .with(Features::MSR)
-    .with(Features::PAE)
-    .with(Features::MCE)
-    .with(Features::CX8)
-    .with(Features::APIC)
-    .with(Features::SEP)
-    .with(Features::MTRR)
-    .with(Features::PGE)
-    .with(Features::MCA)
-    .with(Features::CMOV)
-    .with(Features::PAT)
-    .with(Features::PSE36)
-    .with(Features::CLFSH)
-    .with(Features::CX16)
-    .with(Features::MOVBE)
-    .with(Features::POPCNT)
-    .with(Features::HYPERVISOR)
-    .with(Features::TSC_ADJUST)
-    .with(Features::ERMS)
-    .with(Features::UMIP)
-    .with(Features::ARCH_CAPABILITIES)
-    .with(Features::SYSCALL)
-    .with(Features::NX)
-    .with(Features::PDPE1GB)
-    .with(Features::RDTSCP)
-    .with(Features::LM)
-    .with(Features::LAHF64)
-    .with(Features::PREFETCHW)
-    .with(Features::INVARIANT_TSC);
+/// What of [`MAX`] is not done yet.
+const MISSING: Features = Features::FPU
+    .with(Features::MMX)
+    .with(Features::FXSR)
+    .with(Features::SSE)
+    .with(Features::SSE2)
+    .with(Features::SSE3)
+    .with(Features::SSSE3)
+    .with(Features::SSE41)
+    .with(Features::SSE42)
+    .with(Features::AES)
+    .with(Features::PCLMULQDQ)
+    .with(Features::XSAVE)
+    .with(Features::XSAVEOPT);
 
-/// The model that CPUID tells.
-pub(crate) const MODEL: Model = X86_64_V2.limited_to(IMPLEMENTED);
+/// What this CPU implements; the local APIC and what belongs to it are there where the bus has one.
+pub(crate) const IMPLEMENTED: Features = MAX.features.without(MISSING);
 
-/// CR4 bits of the features that are offered; all others are reserved.
-pub(crate) const fn cr4_offered() -> Cr4 {
-    Cr4::VME
-        .union(Cr4::PVI)
-        .union(Cr4::TSD)
-        .union(Cr4::DE)
-        .union(Cr4::PSE)
-        .union(Cr4::PAE)
-        .union(Cr4::MCE)
-        .union(Cr4::PGE)
-        .union(Cr4::PCE)
-        .union(Cr4::UMIP)
+/// CR4 bits, each with the feature that it belongs to; the others are reserved.
+const CR4_BITS: [(Cr4, Features); 17] = [
+    (Cr4::VME, Features::VME),
+    (Cr4::PVI, Features::VME),
+    (Cr4::TSD, Features::TSC),
+    (Cr4::DE, Features::DE),
+    (Cr4::PSE, Features::PSE),
+    (Cr4::PAE, Features::PAE),
+    (Cr4::MCE, Features::MCE),
+    (Cr4::PGE, Features::PGE),
+    (Cr4::PCE, Features::NONE),
+    (Cr4::OSFXSR, Features::FXSR),
+    (Cr4::OSXMMEXCPT, Features::SSE),
+    (Cr4::UMIP, Features::UMIP),
+    (Cr4::FSGSBASE, Features::FSGSBASE),
+    (Cr4::PCIDE, Features::PCID),
+    (Cr4::OSXSAVE, Features::XSAVE),
+    (Cr4::SMEP, Features::SMEP),
+    (Cr4::SMAP, Features::SMAP),
+];
+
+/// The CR4 bits of a CPU with these features.
+pub(crate) fn cr4_of(features: &Features) -> Cr4 {
+    CR4_BITS.iter().filter(|(_, f)| features.has(*f)).fold(Cr4::empty(), |all, (bit, _)| all | *bit)
 }
 
 impl Cpu {
+    /// What software CPUs implement; a model with more is told without the rest.
+    pub const fn implemented() -> Features {
+        IMPLEMENTED
+    }
+
     /// The CPU model as this CPU offers it.
-    pub fn model() -> &'static Model {
-        &MODEL
+    pub fn model(&self) -> &Model {
+        &self.config.model
+    }
+
+    /// Whether the model has a feature.
+    #[inline]
+    pub(crate) fn has(&self, feature: Features) -> bool {
+        self.config.model.features.has(feature)
+    }
+}
+
+impl Cx<'_> {
+    /// #UD unless the model has a feature.
+    pub fn needs(&mut self, feature: Features) -> Step {
+        if self.cpu.has(feature) { Ok(()) } else { Err(self.ud(Why::NotOffered)) }
     }
 }
 
@@ -73,13 +83,15 @@ pub(crate) fn cpuid(cx: &mut Cx<'_>, _op: &Op) -> Step {
     let (leaf, subleaf) = (cx.reg::<u32>(0), cx.reg::<u32>(1));
     let at = cx.at();
     let apic_enabled = cx.bus.msr_read(at, msr::APIC_BASE).is_some_and(|base| base & APIC_ENABLED != 0);
+    let config = &cx.cpu.config;
     let now = Moment {
         cr4: Cr4::from_bits_retain(cx.cpu.cr4),
-        apic_id: cx.cpu.config.cpu,
+        apic_id: config.cpu,
+        cpus: config.cpus,
         apic_enabled,
-        tsc_hz: cx.cpu.config.tsc_hz,
+        tsc_hz: config.tsc_hz,
     };
-    let [eax, ebx, ecx, edx] = MODEL.cpuid(leaf, subleaf, &now);
+    let [eax, ebx, ecx, edx] = config.model.cpuid(leaf, subleaf, &now);
     for (reg, value) in [(0, eax), (3, ebx), (1, ecx), (2, edx)] {
         cx.set_reg(reg, value);
     }
@@ -89,19 +101,20 @@ pub(crate) fn cpuid(cx: &mut Cx<'_>, _op: &Op) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Config;
+    use hako_x86::cpuid::X86_64_V2;
 
     #[test]
-    fn what_is_not_implemented_is_not_offered() {
-        for missing in
-            [Features::FPU, Features::MMX, Features::FXSR, Features::SSE, Features::SSE42, Features::XSAVE]
-        {
-            assert!(!MODEL.features.has(missing), "{missing:?}");
+    fn models_are_told_less_what_is_missing() {
+        for model in [X86_64_V2, MAX] {
+            let cpu = Cpu::new(Config { model, ..Config::default() });
+            assert_eq!(cpu.model().features, model.features.without(MISSING));
         }
-        assert!(MODEL.features.has(Features::LM | Features::NX | Features::SYSCALL | Features::CX16));
     }
 
     #[test]
-    fn everything_implemented_belongs_to_the_model() {
-        assert_eq!(MODEL.features, IMPLEMENTED);
+    fn every_bit_of_cr4_has_its_feature() {
+        assert_eq!(cr4_of(&Features::NONE), Cr4::PCE);
+        assert_eq!(cr4_of(&MAX.features), Cr4::all() & !(Cr4::LA57 | Cr4::VMXE));
     }
 }

@@ -32,6 +32,7 @@ mod decode;
 mod far;
 mod fault;
 mod flags;
+mod flush;
 mod fpu;
 mod gate;
 mod init;
@@ -54,6 +55,7 @@ mod syscall;
 mod sysregs;
 mod task;
 mod tlb;
+mod user;
 mod why;
 
 pub use config::Config;

@@ -2,20 +2,33 @@
 //! bus's; an MSR that nobody knows is #GP.
 
 use hako_engine::At;
-use hako_x86::{Cr0, Cr4, Efer, SegReg, msr};
+use hako_x86::{Cr0, Cr4, Efer, Features, SegReg, msr};
 
 use crate::Cpu;
 use crate::access::canonical;
 use crate::cx::{Cx, Step, Trap};
-use crate::mtrr;
+use crate::mtrr::{self, Mtrrs};
 use crate::op::Op;
 use crate::sysregs::SysRegs;
 use crate::why::Why;
 
 /// IA32_ARCH_CAPABILITIES: an interpreter speculates nothing, so it has none of the known leaks (RDCL_NO,
-/// SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, GDS_NO, RFDS_NO).
-const ARCH_CAPABILITIES: u64 =
-    1 << 0 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 8 | 7 << 13 | 1 << 20 | 1 << 26 | 1 << 27;
+/// SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO,
+/// RFDS_NO, ITS_NO).
+const ARCH_CAPABILITIES: u64 = 1 << 0
+    | 1 << 3
+    | 1 << 4
+    | 1 << 5
+    | 1 << 6
+    | 1 << 8
+    | 7 << 13
+    | 1 << 20
+    | 1 << 24
+    | 1 << 26
+    | 1 << 27
+    | 1 << 62;
+/// IBRS_ALL: IBRS, once set, need not be set again. Where it can be set.
+const IBRS_ALL: u64 = 1 << 1;
 /// IA32_BIOS_SIGN_ID: microcode revision 1.
 const MICROCODE: u64 = 1 << 32;
 /// IA32_MISC_ENABLE: fast strings; no branch trace, no precise event sampling.
@@ -27,6 +40,24 @@ const MISC_ENABLE_FIXED: u64 = 1 << 12 | 1 << 11 | 1 << 7;
 /// IA32_PAT after reset: WB, WT, UC-, UC twice.
 pub(crate) const PAT_RESET: u64 = 0x0007_0406_0007_0406;
 const EFER_WRITABLE: u64 = Efer::SCE.bits() | Efer::LME.bits() | Efer::NXE.bits();
+
+/// The feature without which an MSR does not exist.
+fn feature_of(index: u32) -> Features {
+    match index {
+        msr::STAR | msr::LSTAR | msr::FMASK => Features::SYSCALL,
+        msr::CSTAR | msr::KERNEL_GS_BASE | msr::FS_BASE | msr::GS_BASE => Features::LM,
+        msr::EFER => Features::NX,
+        msr::SYSENTER_CS | msr::SYSENTER_ESP | msr::SYSENTER_EIP => Features::SEP,
+        msr::TSC_AUX => Features::RDTSCP,
+        msr::TSC_ADJUST => Features::TSC_ADJUST,
+        msr::PAT => Features::PAT,
+        msr::MCG_CAP | msr::MCG_STATUS => Features::MCA,
+        msr::ARCH_CAPABILITIES => Features::ARCH_CAPABILITIES,
+        msr::SPEC_CTRL | msr::PRED_CMD => Features::SPEC_CTRL,
+        _ if index == msr::MTRR_CAP || Mtrrs::indices().any(|i| i == index) => Features::MTRR,
+        _ => Features::NONE,
+    }
+}
 
 /// What a write comes to.
 enum Written {
@@ -56,6 +87,10 @@ impl SysRegs {
         fn low32(v: u64) -> Result<(), Why> {
             when(v >> 32 == 0, Why::MsrReservedBit)
         }
+        fn spec_ctrl(v: u64) -> Result<(), Why> {
+            // IBRS, STIBP, SSBD.
+            when(v & !7 == 0, Why::MsrReservedBit)
+        }
         fn pat(v: u64) -> Result<(), Why> {
             let known = |t: u8| matches!(t, 0 | 1 | 4..=7);
             when(v.to_le_bytes().into_iter().all(known), Why::MsrReservedBit)
@@ -72,6 +107,7 @@ impl SysRegs {
             msr::SYSENTER_EIP => (&mut s.sysenter_eip, address),
             msr::TSC_AUX => (&mut s.tsc_aux, low32),
             msr::PAT => (&mut s.pat, pat),
+            msr::SPEC_CTRL => (&mut s.spec_ctrl, spec_ctrl),
             msr::TSC_ADJUST => (&mut s.tsc_adjust, any),
             _ => return None,
         })
@@ -81,6 +117,9 @@ impl SysRegs {
 impl Cpu {
     /// An MSR that needs neither bus nor side effects.
     fn read_own_msr(&mut self, index: u32) -> Option<u64> {
+        if !self.has(feature_of(index)) {
+            return None;
+        }
         if let Some((r, _)) = self.sys.plain(index) {
             return Some(*r);
         }
@@ -89,6 +128,7 @@ impl Cpu {
             msr::FS_BASE => self.seg[SegReg::Fs as usize].base,
             msr::GS_BASE => self.seg[SegReg::Gs as usize].base,
             msr::MISC_ENABLE => self.sys.misc_enable,
+            msr::ARCH_CAPABILITIES if self.has(Features::SPEC_CTRL) => ARCH_CAPABILITIES | IBRS_ALL,
             msr::ARCH_CAPABILITIES => ARCH_CAPABILITIES,
             msr::BIOS_SIGN_ID => MICROCODE,
             msr::MTRR_CAP => mtrr::CAP,
@@ -99,6 +139,9 @@ impl Cpu {
     }
 
     fn write_own_msr(&mut self, index: u32, value: u64) -> Written {
+        if !self.has(feature_of(index)) {
+            return Written::NotOwned;
+        }
         if let Some((r, check)) = self.sys.plain(index) {
             return match check(value) {
                 Ok(()) => {
@@ -120,6 +163,8 @@ impl Cpu {
             }
             // Written before CPUID to read the microcode's revision.
             msr::BIOS_SIGN_ID => Ok(()),
+            // IBPB, of which there is nothing to do.
+            msr::PRED_CMD => when(value & !1 == 0, Why::MsrReservedBit),
             msr::MCG_STATUS | msr::DEBUGCTL => when(value == 0, Why::MsrReservedBit),
             msr::PLATFORM_ID | msr::MCG_CAP | msr::MTRR_CAP | msr::ARCH_CAPABILITIES => Err(Why::MsrReadOnly),
             _ => match self.sys.mtrrs.write(index, value) {
@@ -135,14 +180,15 @@ impl Cpu {
 
     fn write_base(&mut self, reg: SegReg, value: u64) -> Result<(), Why> {
         when(canonical(value), Why::MsrNotCanonical)?;
-        self.seg[reg as usize].base = value;
-        self.update_mode();
+        self.set_base(reg, value);
         Ok(())
     }
 
     /// LMA is read-only: what is written there is ignored.
     fn write_efer(&mut self, value: u64) -> Result<(), Why> {
-        when(value & !(EFER_WRITABLE | Efer::LMA.bits()) == 0, Why::MsrReservedBit)?;
+        let lacks = |bit: Efer, feature| value & bit.bits() != 0 && !self.has(feature);
+        let missing = lacks(Efer::SCE, Features::SYSCALL) || lacks(Efer::LME, Features::LM);
+        when(!missing && value & !(EFER_WRITABLE | Efer::LMA.bits()) == 0, Why::MsrReservedBit)?;
         let changed = (value ^ self.efer) & EFER_WRITABLE;
         when(changed & Efer::LME.bits() == 0 || !self.cr0_has(Cr0::PG), Why::LmeWhilePaging)?;
         self.efer = value & EFER_WRITABLE | self.efer & Efer::LMA.bits();
@@ -210,7 +256,7 @@ impl Cx<'_> {
         let at = self.at();
         let before = match index {
             msr::TSC => Some(self.tsc()),
-            msr::TSC_ADJUST => Some(self.cpu.sys.tsc_adjust),
+            msr::TSC_ADJUST if self.cpu.has(Features::TSC_ADJUST) => Some(self.cpu.sys.tsc_adjust),
             _ => None,
         };
         if let Some(before) = before {

@@ -1,9 +1,11 @@
 //! The page walk (SDM Vol. 3A chapter 4): 32-bit, PAE and 4-level paging.
 
 use hako_mem::Word;
-use hako_x86::{Cr0, Cr4, Efer};
+use hako_x86::{Cr0, Cr4, Efer, Features, RFlags};
 
+use crate::Cpu;
 use crate::cx::{Cx, Trap};
+use crate::tlb::USER;
 use crate::why::Why;
 
 /// Physical address bits, as CPUID leaf 8000_0008h says.
@@ -18,6 +20,42 @@ pub(crate) enum Access {
     Write,
     /// Instruction fetch.
     Execute,
+}
+
+/// On whose behalf memory is accessed (SDM Vol. 3A 4.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// An instruction at CPL 3.
+    User,
+    /// An instruction at CPL 0 to 2: with EFLAGS.AC it may reach user pages in spite of SMAP.
+    Supervisor,
+    /// The processor itself: descriptor tables, IDT, TSS, the stack of an inner level.
+    System,
+}
+
+impl Who {
+    /// The key of its translations in the TLB.
+    #[inline(always)]
+    pub fn key(self) -> u64 {
+        if self == Who::User { USER } else { 0 }
+    }
+}
+
+impl Cpu {
+    /// On whose behalf the present instruction accesses memory.
+    #[inline(always)]
+    pub(crate) fn who(&self) -> Who {
+        if self.cpl == 3 { Who::User } else { Who::Supervisor }
+    }
+
+    /// On whose behalf a stack of level `cpl` is written, which may be an inner one.
+    pub(crate) fn who_at(&self, cpl: u8) -> Who {
+        match (cpl, self.cpl) {
+            (3, _) => Who::User,
+            (_, 3) => Who::System,
+            _ => Who::Supervisor,
+        }
+    }
 }
 
 const P: u64 = 1 << 0;
@@ -75,21 +113,21 @@ const PDPTE_RESERVED: u64 = BEYOND | 0xfff0_0000_0000_01e6;
 
 impl Cx<'_> {
     /// Translates a linear address to a physical one, checks the access, and sets accessed and dirty bits.
-    pub fn walk(&mut self, lin: u64, access: Access, user: bool) -> Result<u64, Trap> {
+    pub fn walk(&mut self, lin: u64, access: Access, who: Who) -> Result<u64, Trap> {
         if !self.cpu.cr0_has(Cr0::PG) {
             return Ok(lin);
         }
         if self.cpu.long() {
-            self.walk_tables::<u64>(lin, access, user, self.cpu.cr3 & ADDRESS, &FOUR_LEVEL)
+            self.walk_tables::<u64>(lin, access, who, self.cpu.cr3 & ADDRESS, &FOUR_LEVEL)
         } else if self.cpu.cr4_has(Cr4::PAE) {
             let pdpte = self.cpu.pdpte[(lin >> 30 & 3) as usize];
             if pdpte & P == 0 {
-                return Err(self.page_fault(lin, access, user, 0, Why::PageNotPresent));
+                return Err(self.page_fault(lin, access, who, 0, Why::PageNotPresent));
             }
-            self.walk_tables::<u64>(lin, access, user, pdpte & ADDRESS, &PAE)
+            self.walk_tables::<u64>(lin, access, who, pdpte & ADDRESS, &PAE)
         } else {
             let levels = if self.cpu.cr4_has(Cr4::PSE) { &LEGACY_PSE } else { &LEGACY };
-            self.walk_tables::<u32>(lin, access, user, self.cpu.cr3 & 0xffff_f000, levels)
+            self.walk_tables::<u32>(lin, access, who, self.cpu.cr3 & 0xffff_f000, levels)
         }
     }
 
@@ -97,7 +135,7 @@ impl Cx<'_> {
         &mut self,
         lin: u64,
         access: Access,
-        user: bool,
+        who: Who,
         root: u64,
         levels: &[Level],
     ) -> Result<u64, Trap> {
@@ -112,15 +150,18 @@ impl Cx<'_> {
             let at = table + index * size_of::<T>() as u64;
             let entry = self.read_phys::<T>(at).to_u64();
             if entry & P == 0 {
-                return Err(self.page_fault(lin, access, user, 0, Why::PageNotPresent));
+                return Err(self.page_fault(lin, access, who, 0, Why::PageNotPresent));
             }
             let large = level.large && entry & PS != 0;
             let mut reserved = level.reserved | no_nx;
+            if level.shift == 30 && !self.cpu.has(Features::PDPE1GB) {
+                reserved |= PS;
+            }
             if large {
                 reserved |= if wide { (1 << level.shift) - 0x2000 } else { 1 << 21 };
             }
             if entry & reserved != 0 {
-                return Err(self.page_fault(lin, access, user, error::P | error::RSVD, Why::PageReservedBit));
+                return Err(self.page_fault(lin, access, who, error::P | error::RSVD, Why::PageReservedBit));
             }
             allowed &= entry;
             nx |= entry & NX;
@@ -128,8 +169,8 @@ impl Cx<'_> {
                 *step = (at, entry);
             }
             if large || level.shift == 12 {
-                if let Some(why) = self.denied(access, user, allowed, wide && nx != 0) {
-                    return Err(self.page_fault(lin, access, user, error::P, why));
+                if let Some(why) = self.denied(access, who, allowed, wide && nx != 0) {
+                    return Err(self.page_fault(lin, access, who, error::P, why));
                 }
                 for (i, &(at, entry)) in path.iter().enumerate().take(depth + 1) {
                     let dirty = if i == depth && access == Access::Write { D } else { 0 };
@@ -140,6 +181,9 @@ impl Cx<'_> {
                 }
                 if large {
                     self.cpu.tlb.note_large(lin, level.shift);
+                }
+                if who == Who::Supervisor && allowed & US != 0 && self.cpu.cr4_has(Cr4::SMAP) {
+                    self.cpu.tlb.note_opened(lin);
                 }
                 let offset = (1 << level.shift) - 1;
                 let base = match (large, wide) {
@@ -155,9 +199,20 @@ impl Cx<'_> {
     }
 
     /// Which right the access lacks (SDM Vol. 3A 4.6.1).
-    fn denied(&self, access: Access, user: bool, allowed: u64, nx: bool) -> Option<Why> {
-        if user && allowed & US == 0 {
+    fn denied(&self, access: Access, who: Who, allowed: u64, nx: bool) -> Option<Why> {
+        let user = who == Who::User;
+        let user_page = allowed & US != 0;
+        if user && !user_page {
             return Some(Why::PageSupervisor);
+        }
+        if !user && user_page {
+            if access == Access::Execute && self.cpu.cr4_has(Cr4::SMEP) {
+                return Some(Why::SupervisorExecutesUserPage);
+            }
+            let open = who == Who::Supervisor && self.cpu.flag(RFlags::AC);
+            if access != Access::Execute && self.cpu.cr4_has(Cr4::SMAP) && !open {
+                return Some(Why::SupervisorAccessesUserPage);
+            }
         }
         match access {
             Access::Execute if nx => Some(Why::PageNoExecute),
@@ -169,16 +224,16 @@ impl Cx<'_> {
     }
 
     #[cold]
-    fn page_fault(&mut self, lin: u64, access: Access, user: bool, code: u32, why: Why) -> Trap {
-        let wide = self.cpu.cr4_has(Cr4::PAE) && self.cpu.efer & Efer::NXE.bits() != 0;
+    fn page_fault(&mut self, lin: u64, access: Access, who: Who, code: u32, why: Why) -> Trap {
+        let no_execute = self.cpu.cr4_has(Cr4::PAE) && self.cpu.efer & Efer::NXE.bits() != 0;
         let mut code = code;
         if access == Access::Write {
             code |= error::W;
         }
-        if user {
+        if who == Who::User {
             code |= error::U;
         }
-        if access == Access::Execute && wide {
+        if access == Access::Execute && (no_execute || self.cpu.cr4_has(Cr4::SMEP)) {
             code |= error::I;
         }
         self.pf(lin, code, why)

@@ -290,8 +290,8 @@ impl Cx<'_> {
     fn next_block_slow(&mut self, arena: &mut Arena, from: Exit) -> Result<Next, Trap> {
         let lin = self.cpu.fast[1].base.wrapping_add(self.cpu.rip) & self.cpu.ip_mask;
         let here = self.code_bytes_left(lin)?;
-        let user = self.cpu.cpl == 3;
-        let phys = self.translate(lin, Access::Execute, user)?;
+        let who = self.cpu.who();
+        let phys = self.translate(lin, Access::Execute, who)?;
         let (Phys::Plain(off) | Phys::Ram(off) | Phys::Rom(off, _)) = phys else {
             return Ok(Next::Single(self.decode_single(lin)?));
         };
@@ -341,7 +341,7 @@ impl Cx<'_> {
     fn decode_single(&mut self, lin: u64) -> Result<Op, Trap> {
         let mut bytes = [0; MAX_LEN];
         let mut have = 0;
-        let user = self.cpu.cpl == 3;
+        let who = self.cpu.who();
         let in_segment = self.code_bytes_left(lin)?;
         loop {
             let mut op = Op::EMPTY;
@@ -360,7 +360,7 @@ impl Cx<'_> {
             }
             // Up to the end of the page, the segment and the instruction at once.
             let n = (PAGE_SIZE - (at & PAGE_MASK)).min(in_segment - have as u64).min((MAX_LEN - have) as u64);
-            let phys = self.translate(at, Access::Execute, user)?;
+            let phys = self.translate(at, Access::Execute, who)?;
             // A device may notice being read, so it is asked for one byte at a time.
             let n = if matches!(phys, Phys::Bus(_)) { 1 } else { n as usize };
             let value = self.load_bytes(phys, n).to_le_bytes();

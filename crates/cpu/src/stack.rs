@@ -83,7 +83,7 @@ impl Cx<'_> {
     /// Checks that `count` values, each `1 << osize` bytes wide, can be pushed, without pushing them.
     pub fn probe_frame(&mut self, stack: &Stack, count: usize, osize: u8) -> Step {
         let n = 1u64 << osize;
-        let user = stack.cpl == 3;
+        let who = self.cpu.who_at(stack.cpl);
         let mut sp = stack.sp;
         for _ in 0..count {
             sp = sp.wrapping_sub(n);
@@ -91,7 +91,7 @@ impl Cx<'_> {
             if stack.aligned && lin & (n - 1) != 0 {
                 return Err(self.fault(Vector::AC, Some(0), Why::Misaligned));
             }
-            self.probe_linear(lin, n, user)?;
+            self.probe_linear(lin, n, who)?;
         }
         Ok(())
     }
@@ -104,11 +104,11 @@ impl Cx<'_> {
         for &value in values {
             sp = sp.wrapping_sub(n);
             let lin = self.stack_address(stack, sp & stack.mask, n)?;
-            let user = stack.cpl == 3;
+            let who = self.cpu.who_at(stack.cpl);
             match osize {
-                1 => self.write_linear(lin, value as u16, user)?,
-                2 => self.write_linear(lin, value as u32, user)?,
-                _ => self.write_linear(lin, value, user)?,
+                1 => self.write_linear(lin, value as u16, who)?,
+                2 => self.write_linear(lin, value as u32, who)?,
+                _ => self.write_linear(lin, value, who)?,
             }
         }
         Ok(sp)

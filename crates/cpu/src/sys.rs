@@ -222,16 +222,6 @@ pub(crate) fn clts(cx: &mut Cx<'_>, _op: &Op) -> Step {
     Ok(())
 }
 
-/// INVLPG: of a non-canonical address it does nothing.
-pub(crate) fn invlpg(cx: &mut Cx<'_>, op: &Op) -> Step {
-    cx.memory_only(op)?;
-    cx.level_0()?;
-    let base = cx.cpu.fast[usize::from(op.seg & 7)].base;
-    let lin = cx.wrap_linear(base.wrapping_add(cx.ea(op)));
-    cx.cpu.flush_page(lin);
-    Ok(())
-}
-
 /// INVD.
 pub(crate) fn invd(cx: &mut Cx<'_>, _op: &Op) -> Step {
     cx.level_0()

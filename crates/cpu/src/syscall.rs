@@ -155,8 +155,8 @@ pub(crate) fn sysret(cx: &mut Cx<'_>, op: &Op) -> Step {
 /// SWAPGS: 64-bit mode only, as the decoder knows.
 pub(crate) fn swapgs(cx: &mut Cx<'_>, _op: &Op) -> Step {
     cx.level_0()?;
-    let gs = &mut cx.cpu.seg[SegReg::Gs as usize].base;
-    core::mem::swap(gs, &mut cx.cpu.sys.kernel_gs_base);
-    cx.cpu.update_mode();
+    let gs = cx.cpu.seg[SegReg::Gs as usize].base;
+    let new = core::mem::replace(&mut cx.cpu.sys.kernel_gs_base, gs);
+    cx.cpu.set_base(SegReg::Gs, new);
     Ok(())
 }

@@ -35,6 +35,8 @@ pub(crate) struct SysRegs {
     pub sysenter_eip: u64,
     /// IA32_PAT.
     pub pat: u64,
+    /// IA32_SPEC_CTRL: kept, of no effect.
+    pub spec_ctrl: u64,
     /// IA32_MISC_ENABLE.
     pub misc_enable: u64,
     /// IA32_TSC_AUX.

@@ -1,9 +1,10 @@
-//! The named CPU model and the CPUID leaves it answers (SDM Vol. 2A, CPUID).
+//! A CPU model and the CPUID leaves it answers (SDM Vol. 2A, CPUID).
 //!
 //! The model has Intel's semantics: SYSCALL and SYSRET are #UD outside 64-bit mode, SYSENTER works in long mode,
 //! segment loads with a null selector clear the base.
 
 use crate::features::{Features, Word};
+pub use crate::models::{MAX, X86_64_V2};
 use crate::{Cr4, cpuid::leaf::*};
 
 /// Leaf numbers.
@@ -18,8 +19,14 @@ pub mod leaf {
     pub const CACHES: u32 = 4;
     /// Structured extended features.
     pub const EXTENDED_FEATURES: u32 = 7;
+    /// Extended topology.
+    pub const TOPOLOGY: u32 = 0xb;
+    /// State components of XSAVE.
+    pub const XSAVE: u32 = 0xd;
     /// TSC and core crystal frequencies.
     pub const TSC: u32 = 0x15;
+    /// Processor frequencies.
+    pub const FREQUENCY: u32 = 0x16;
     /// The range that hypervisors use, and its vendor.
     pub const HYPERVISOR: u32 = 0x4000_0000;
     /// Highest extended leaf.
@@ -62,72 +69,13 @@ pub struct Moment {
     pub cr4: Cr4,
     /// The initial APIC ID.
     pub apic_id: u8,
+    /// CPUs of the machine: cores of one package; 0 counts as 1.
+    pub cpus: u8,
     /// IA32_APIC_BASE.EN: without it the APIC feature is hidden.
     pub apic_enabled: bool,
     /// The TSC's frequency in Hz, or 0 where it is not known; then leaf 15h is not offered.
     pub tsc_hz: u64,
 }
-
-/// The features that make the x86-64-v2 level, and those that every processor of that level has besides.
-const V2: Features = Features::FPU
-    .with(Features::VME)
-    .with(Features::DE)
-    .with(Features::PSE)
-    .with(Features::TSC)
-    .with(Features::MSR)
-    .with(Features::PAE)
-    .with(Features::MCE)
-    .with(Features::CX8)
-    .with(Features::APIC)
-    .with(Features::SEP)
-    .with(Features::MTRR)
-    .with(Features::PGE)
-    .with(Features::MCA)
-    .with(Features::CMOV)
-    .with(Features::PAT)
-    .with(Features::PSE36)
-    .with(Features::CLFSH)
-    .with(Features::MMX)
-    .with(Features::FXSR)
-    .with(Features::SSE)
-    .with(Features::SSE2)
-    .with(Features::SSE3)
-    .with(Features::SSSE3)
-    .with(Features::CX16)
-    .with(Features::SSE41)
-    .with(Features::SSE42)
-    .with(Features::X2APIC)
-    .with(Features::MOVBE)
-    .with(Features::POPCNT)
-    .with(Features::TSC_DEADLINE)
-    .with(Features::HYPERVISOR)
-    .with(Features::FSGSBASE)
-    .with(Features::TSC_ADJUST)
-    .with(Features::SMEP)
-    .with(Features::ERMS)
-    .with(Features::SMAP)
-    .with(Features::UMIP)
-    .with(Features::ARCH_CAPABILITIES)
-    .with(Features::SYSCALL)
-    .with(Features::NX)
-    .with(Features::PDPE1GB)
-    .with(Features::RDTSCP)
-    .with(Features::LM)
-    .with(Features::LAHF64)
-    .with(Features::PREFETCHW)
-    .with(Features::INVARIANT_TSC);
-
-/// The default model on every engine. Family 6, model 1Ah, stepping 3: the first Intel processors of this level, for
-/// which no kernel has a work-around that would hurt.
-pub const X86_64_V2: Model = Model {
-    name: "x86-64-v2",
-    vendor: b"GenuineIntel",
-    brand: "hako x86-64-v2 CPU",
-    signature: 0x0001_06a3,
-    features: V2,
-    physical_bits: 40,
-    linear_bits: 48,
-};
 
 /// EAX, EBX, ECX, EDX.
 pub type Regs = [u32; 4];
@@ -140,7 +88,7 @@ impl Model {
 
     /// The highest basic leaf.
     pub fn max_leaf(&self, now: &Moment) -> u32 {
-        if now.tsc_hz != 0 { TSC } else { 0xd }
+        if now.tsc_hz != 0 { FREQUENCY } else { XSAVE }
     }
 
     /// What CPUID returns. A leaf beyond the highest is answered with the highest basic leaf's data, as on Intel
@@ -155,11 +103,14 @@ impl Model {
             VERSION => self.version(now),
             // AL = 01h and null descriptors: the caches are told by leaf 4.
             CACHE_DESCRIPTORS => [1, 0, 0, 0],
-            CACHES => cache(subleaf),
+            CACHES => cache(subleaf, now),
             EXTENDED_FEATURES if subleaf == 0 => {
                 [0, f.word(Word::Leaf7Ebx), f.word(Word::Leaf7Ecx), f.word(Word::Leaf7Edx)]
             }
+            TOPOLOGY => topology(subleaf, now),
+            XSAVE if f.has(Features::XSAVE) => self.xsave(subleaf),
             TSC if now.tsc_hz != 0 => tsc(now.tsc_hz),
+            FREQUENCY if now.tsc_hz != 0 => frequency(now.tsc_hz),
             _ if leaf <= self.max_leaf(now) => [0; 4],
             HYPERVISOR => {
                 let [b, c, d] = words(b"hako    hako");
@@ -187,10 +138,21 @@ impl Model {
         let flush = if f.has(Features::CLFSH) { (CACHE_LINE / 8) << 8 } else { 0 };
         [
             self.signature,
-            u32::from(now.apic_id) << 24 | 1 << 16 | flush,
+            u32::from(now.apic_id) << 24 | now.ids() << 16 | flush,
             f.word(Word::Leaf1Ecx),
-            f.word(Word::Leaf1Edx),
+            f.word(Word::Leaf1Edx) | if now.cpus > 1 { HTT } else { 0 },
         ]
+    }
+
+    /// Leaf 0Dh: x87 and SSE, which lie in the legacy area of 512 bytes, and the header of 64 (SDM Vol. 1 13.2).
+    fn xsave(&self, subleaf: u32) -> Regs {
+        const X87_SSE: u32 = 3;
+        const SIZE: u32 = 512 + 64;
+        match subleaf {
+            0 => [X87_SSE, SIZE, SIZE, 0],
+            1 => [self.features.word(Word::LeafDEax), 0, 0, 0],
+            _ => [0; 4],
+        }
     }
 
     fn brand_leaf(&self, part: u32) -> Regs {
@@ -206,6 +168,16 @@ impl Model {
     }
 }
 
+/// Leaf 1, EDX: EBX tells how many APIC IDs the package has.
+const HTT: u32 = 1 << 28;
+
+impl Moment {
+    /// APIC IDs set aside for the package: a power of two.
+    fn ids(&self) -> u32 {
+        u32::from(self.cpus.max(1)).next_power_of_two().min(128)
+    }
+}
+
 /// Bytes in a cache line.
 const CACHE_LINE: u32 = 64;
 
@@ -218,8 +190,8 @@ const fn words(s: &[u8; 12]) -> [u32; 3] {
     ]
 }
 
-/// Leaf 4: 32 KiB of L1 data and L1 code, 256 KiB of unified L2, each 8-way.
-fn cache(subleaf: u32) -> Regs {
+/// Leaf 4: 32 KiB of L1 data and L1 code, 256 KiB of unified L2, each 8-way, for each core.
+fn cache(subleaf: u32, now: &Moment) -> Regs {
     const WAYS: u32 = 8;
     let (ty, level, size) = match subleaf {
         0 => (1, 1, 32 << 10),
@@ -227,7 +199,8 @@ fn cache(subleaf: u32) -> Regs {
         2 => (3, 2, 256 << 10),
         _ => return [0; 4],
     };
-    [ty | level << 5 | 1 << 8, (WAYS - 1) << 22 | (CACHE_LINE - 1), size / (WAYS * CACHE_LINE) - 1, 0]
+    let cores = (now.ids() - 1).min(63) << 26;
+    [cores | ty | level << 5 | 1 << 8, (WAYS - 1) << 22 | (CACHE_LINE - 1), size / (WAYS * CACHE_LINE) - 1, 0]
 }
 
 /// Leaf 15h: the TSC runs at EBX/EAX times the crystal's frequency in ECX.
@@ -239,16 +212,36 @@ fn tsc(hz: u64) -> Regs {
     }
 }
 
+/// Leaf 16h: base, highest and bus frequency in MHz.
+fn frequency(hz: u64) -> Regs {
+    let mhz = (hz / 1_000_000).clamp(1, 0xffff) as u32;
+    [mhz, mhz, mhz, 0]
+}
+
+/// Leaf 0Bh: one thread to a core, all cores in one package.
+fn topology(subleaf: u32, now: &Moment) -> Regs {
+    const SMT: u32 = 1 << 8;
+    const CORE: u32 = 2 << 8;
+    let id = u32::from(now.apic_id);
+    match subleaf {
+        0 => [0, 1, SMT, id],
+        1 => [now.ids().trailing_zeros(), u32::from(now.cpus.max(1)), CORE | 1, id],
+        // The subleaf comes back, with no level.
+        _ => [0, 0, subleaf & 0xff, id],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NOW: Moment = Moment { cr4: Cr4::empty(), apic_id: 3, apic_enabled: true, tsc_hz: 100_000_000 };
+    const NOW: Moment =
+        Moment { cr4: Cr4::empty(), apic_id: 3, cpus: 1, apic_enabled: true, tsc_hz: 100_000_000 };
 
     #[test]
     fn the_vendor_is_spelled_in_ebx_edx_ecx() {
         let [max, b, c, d] = X86_64_V2.cpuid(0, 0, &NOW);
-        assert_eq!(max, 0x15);
+        assert_eq!(max, 0x16);
         assert_eq!((b, d, c), (0x756e_6547, 0x4965_6e69, 0x6c65_746e));
     }
 
@@ -263,9 +256,10 @@ mod tests {
 
     #[test]
     fn leaves_beyond_the_highest_repeat_the_highest_basic_leaf() {
-        let last = X86_64_V2.cpuid(0x15, 0, &NOW);
-        assert_eq!(last, [1, 1, 100_000_000, 0]);
-        for leaf in [0x16, 0x4000_0001, 0x8000_0009, u32::MAX] {
+        assert_eq!(X86_64_V2.cpuid(0x15, 0, &NOW), [1, 1, 100_000_000, 0]);
+        let last = X86_64_V2.cpuid(0x16, 0, &NOW);
+        assert_eq!(last, [100, 100, 100, 0]);
+        for leaf in [0x17, 0x4000_0001, 0x8000_0009, u32::MAX] {
             assert_eq!(X86_64_V2.cpuid(leaf, 0, &NOW), last);
         }
         let unknown = Moment { tsc_hz: 0, ..NOW };
@@ -289,6 +283,38 @@ mod tests {
         let m = X86_64_V2.limited_to(Features::TSC);
         assert_eq!(m.cpuid(1, 0, &NOW)[3], 1 << 4);
         assert_eq!(m.cpuid(1, 0, &NOW)[2], 0);
+    }
+
+    #[test]
+    fn one_cpu_has_no_topology_to_tell() {
+        assert_eq!(X86_64_V2.cpuid(1, 0, &NOW)[1] >> 16 & 0xff, 1);
+        assert_eq!(X86_64_V2.cpuid(1, 0, &NOW)[3] & HTT, 0);
+        assert_eq!(X86_64_V2.cpuid(CACHES, 0, &NOW)[0] >> 26, 0);
+    }
+
+    #[test]
+    fn several_cpus_are_the_cores_of_one_package() {
+        let now = Moment { cpus: 3, apic_id: 2, ..NOW };
+        let v = |leaf, subleaf| X86_64_V2.cpuid(leaf, subleaf, &now);
+        assert_eq!((v(1, 0)[1] >> 16, v(1, 0)[3] & HTT), (0x0204, HTT));
+        assert_eq!((v(4, 0)[0] >> 26, v(4, 0)[0] >> 14 & 0xfff), (3, 0), "four ids, caches not shared");
+        assert_eq!(v(0xb, 0), [0, 1, 0x100, 2]);
+        assert_eq!(v(0xb, 1), [2, 3, 0x201, 2]);
+        assert_eq!(v(0xb, 2), [0, 0, 2, 2]);
+    }
+
+    #[test]
+    fn xsave_has_x87_and_sse() {
+        assert_eq!(MAX.cpuid(0xd, 0, &NOW), [3, 576, 576, 0]);
+        assert_eq!(MAX.cpuid(0xd, 1, &NOW), [1, 0, 0, 0]);
+        assert_eq!(X86_64_V2.cpuid(0xd, 0, &NOW), [0; 4], "not in this model");
+    }
+
+    #[test]
+    fn the_hypervisor_is_hako_and_has_no_further_leaves() {
+        let [max, b, c, d] = X86_64_V2.cpuid(0x4000_0000, 0, &NOW);
+        let name: alloc::vec::Vec<u8> = [b, c, d].into_iter().flat_map(u32::to_le_bytes).collect();
+        assert_eq!((max, name.as_slice()), (0x4000_0000, &b"hako    hako"[..]));
     }
 
     #[test]

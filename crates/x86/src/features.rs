@@ -13,12 +13,53 @@ pub enum Word {
     Leaf7Ebx,
     Leaf7Ecx,
     Leaf7Edx,
+    LeafDEax,
     Ext1Edx,
     Ext1Ecx,
     Ext7Edx,
 }
 
-const WORDS: usize = 8;
+const WORDS: usize = 9;
+
+/// A result register of CPUID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // named as in the SDM
+pub enum Register {
+    Eax,
+    Ebx,
+    Ecx,
+    Edx,
+}
+
+impl Word {
+    /// All words.
+    pub const ALL: [Word; WORDS] = [
+        Word::Leaf1Edx,
+        Word::Leaf1Ecx,
+        Word::Leaf7Ebx,
+        Word::Leaf7Ecx,
+        Word::Leaf7Edx,
+        Word::LeafDEax,
+        Word::Ext1Edx,
+        Word::Ext1Ecx,
+        Word::Ext7Edx,
+    ];
+
+    /// Where CPUID has it: leaf, subleaf, register.
+    pub const fn place(self) -> (u32, u32, Register) {
+        match self {
+            Word::Leaf1Edx => (1, 0, Register::Edx),
+            Word::Leaf1Ecx => (1, 0, Register::Ecx),
+            Word::Leaf7Ebx => (7, 0, Register::Ebx),
+            Word::Leaf7Ecx => (7, 0, Register::Ecx),
+            Word::Leaf7Edx => (7, 0, Register::Edx),
+            Word::LeafDEax => (0xd, 1, Register::Eax),
+            Word::Ext1Edx => (0x8000_0001, 0, Register::Edx),
+            Word::Ext1Ecx => (0x8000_0001, 0, Register::Ecx),
+            Word::Ext7Edx => (0x8000_0007, 0, Register::Edx),
+        }
+    }
+}
 
 /// A set of CPU features.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -88,6 +129,37 @@ impl Features {
             i += 1;
         }
         Features(words)
+    }
+
+    /// The feature with a name.
+    pub fn named(name: &str) -> Option<Features> {
+        TABLE.iter().find(|f| f.0 == name).map(|f| f.1)
+    }
+
+    /// The names of all features.
+    pub fn all_names() -> impl Iterator<Item = &'static str> + Clone {
+        TABLE.iter().map(|f| f.0)
+    }
+
+    /// Whether nothing is in the set.
+    pub fn is_empty(&self) -> bool {
+        *self == Features::NONE
+    }
+
+    /// The set with all that its features are built on.
+    pub fn with_needs(self) -> Features {
+        NEEDS.iter().fold(self, |set, &(f, needs)| if set.has(f) { set.with(needs) } else { set })
+    }
+
+    /// The set without `other` and without all that is built on it.
+    pub fn without_dependents(self, other: Features) -> Features {
+        let mut set = self.without(other);
+        for &(f, needs) in NEEDS.iter().rev() {
+            if !set.has(needs) {
+                set = set.without(f);
+            }
+        }
+        set
     }
 
     /// The names of the features in the set, in table order.
@@ -163,8 +235,10 @@ features! {
     MOVBE = Leaf1Ecx[22], "movbe", "MOVBE.";
     POPCNT = Leaf1Ecx[23], "popcnt", "POPCNT.";
     TSC_DEADLINE = Leaf1Ecx[24], "tsc-deadline", "Deadline mode of the APIC timer.";
+    AES = Leaf1Ecx[25], "aes", "AESENC and its kin.";
     XSAVE = Leaf1Ecx[26], "xsave", "XSAVE and XCR0.";
     OSXSAVE = Leaf1Ecx[27], "osxsave", "The value of CR4.OSXSAVE.";
+    RDRAND = Leaf1Ecx[30], "rdrand", "RDRAND.";
     HYPERVISOR = Leaf1Ecx[31], "hypervisor", "Runs under a hypervisor.";
     FSGSBASE = Leaf7Ebx[0], "fsgsbase", "RDFSBASE and its kin.";
     TSC_ADJUST = Leaf7Ebx[1], "tsc-adjust", "IA32_TSC_ADJUST.";
@@ -172,11 +246,18 @@ features! {
     SMEP = Leaf7Ebx[7], "smep", "Supervisor-mode execution prevention.";
     ERMS = Leaf7Ebx[9], "erms", "Fast REP MOVSB and STOSB.";
     INVPCID = Leaf7Ebx[10], "invpcid", "INVPCID.";
+    RDSEED = Leaf7Ebx[18], "rdseed", "RDSEED.";
     SMAP = Leaf7Ebx[20], "smap", "Supervisor-mode access prevention.";
+    CLFLUSHOPT = Leaf7Ebx[23], "clflushopt", "CLFLUSHOPT.";
+    CLWB = Leaf7Ebx[24], "clwb", "CLWB.";
     UMIP = Leaf7Ecx[2], "umip", "User-mode instruction prevention.";
     RDPID = Leaf7Ecx[22], "rdpid", "RDPID.";
     FSRM = Leaf7Edx[4], "fsrm", "Fast short REP MOVSB.";
+    SPEC_CTRL = Leaf7Edx[26], "spec-ctrl", "IA32_SPEC_CTRL.IBRS and IA32_PRED_CMD.";
+    STIBP = Leaf7Edx[27], "stibp", "IA32_SPEC_CTRL.STIBP.";
     ARCH_CAPABILITIES = Leaf7Edx[29], "arch-capabilities", "IA32_ARCH_CAPABILITIES.";
+    SSBD = Leaf7Edx[31], "ssbd", "IA32_SPEC_CTRL.SSBD.";
+    XSAVEOPT = LeafDEax[0], "xsaveopt", "XSAVEOPT.";
     SYSCALL = Ext1Edx[11], "syscall", "SYSCALL and SYSRET in 64-bit mode.";
     NX = Ext1Edx[20], "nx", "No-execute pages.";
     PDPE1GB = Ext1Edx[26], "pdpe1gb", "1 GiB pages.";
@@ -187,6 +268,39 @@ features! {
     PREFETCHW = Ext1Ecx[8], "prefetchw", "PREFETCHW.";
     INVARIANT_TSC = Ext7Edx[8], "invtsc", "The TSC runs at a constant rate in every state.";
 }
+
+/// What a feature is built on; a feature stands before those it needs.
+const NEEDS: &[(Features, Features)] = &[
+    (Features::XSAVEOPT, Features::XSAVE),
+    (Features::AES, Features::SSE2),
+    (Features::PCLMULQDQ, Features::SSE2),
+    (Features::SSE42, Features::SSE41),
+    (Features::SSE41, Features::SSSE3),
+    (Features::SSSE3, Features::SSE3),
+    (Features::SSE3, Features::SSE2),
+    (Features::SSE2, Features::SSE),
+    (Features::SSE, Features::FXSR),
+    (Features::XSAVE, Features::FXSR),
+    (Features::FXSR, Features::FPU),
+    (Features::MMX, Features::FPU),
+    (Features::INVPCID, Features::PCID),
+    (Features::PCID, Features::LM),
+    (Features::CX16, Features::LM),
+    (Features::LAHF64, Features::LM),
+    (Features::FSGSBASE, Features::LM),
+    (Features::SYSCALL, Features::LM),
+    (Features::PDPE1GB, Features::LM),
+    (Features::LM, Features::NX),
+    (Features::NX, Features::PAE),
+    (Features::TSC_DEADLINE, Features::APIC),
+    (Features::X2APIC, Features::APIC),
+    (Features::RDTSCP, Features::TSC),
+    (Features::TSC_ADJUST, Features::TSC),
+    (Features::MCA, Features::MCE),
+    (Features::PSE36, Features::PSE),
+    (Features::STIBP, Features::SPEC_CTRL),
+    (Features::SSBD, Features::SPEC_CTRL),
+];
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +313,29 @@ mod tests {
         assert_eq!(both.without(Features::TSC), Features::LM);
         assert_eq!(both & Features::LM, Features::LM);
         assert!(both.names().eq(["tsc", "lm"]));
+    }
+
+    #[test]
+    fn features_come_with_what_they_need_and_go_with_what_needs_them() {
+        let sse41 = Features::SSE41.with_needs();
+        for needed in [Features::SSSE3, Features::SSE2, Features::FXSR, Features::FPU] {
+            assert!(sse41.has(needed), "{needed:?}");
+        }
+        assert!(!sse41.has(Features::SSE42));
+        let left = (sse41 | Features::XSAVE | Features::TSC).without_dependents(Features::FXSR);
+        assert_eq!(left, Features::FPU | Features::TSC);
+        // So that one pass over the table is enough.
+        for (i, (f, needs)) in NEEDS.iter().enumerate() {
+            assert!(NEEDS.iter().take(i).all(|(g, _)| g != needs), "{f:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_where_cpuid_has_them() {
+        for (i, word) in Word::ALL.into_iter().enumerate() {
+            assert_eq!(word as usize, i);
+        }
+        assert_eq!(Word::Leaf7Ebx.place(), (7, 0, Register::Ebx));
     }
 
     #[test]

@@ -22,6 +22,10 @@ msrs! {
     FEATURE_CONTROL = 0x3a, "IA32_FEATURE_CONTROL";
     /// TSC adjustment.
     TSC_ADJUST = 0x3b, "IA32_TSC_ADJUST";
+    /// Speculation control.
+    SPEC_CTRL = 0x48, "IA32_SPEC_CTRL";
+    /// Prediction command.
+    PRED_CMD = 0x49, "IA32_PRED_CMD";
     /// Microcode revision.
     BIOS_SIGN_ID = 0x8b, "IA32_BIOS_SIGN_ID";
     /// MTRR capabilities.

@@ -4,6 +4,7 @@
 mod forms;
 mod entry;
 mod sse;
+mod system;
 mod table1;
 mod table2;
 #[cfg(test)]
@@ -199,19 +200,17 @@ fn lookup(b: &mut Bytes<'_>, opcode: u8, mode: u8, p: &Prefixes) -> Result<(&'st
                 }
                 0x01 => match b.bytes.get(b.pos) {
                     None => return Err(Short),
-                    Some(0xf8) => {
-                        b.pos += 1;
-                        &table2::SWAPGS
-                    }
-                    Some(0xf9) => {
-                        b.pos += 1;
-                        &table2::RDTSCP
-                    }
-                    _ => &table2::TWO_BYTE[0x01],
+                    Some(&modrm) => match system::group7_register(modrm) {
+                        Some(entry) => {
+                            b.pos += 1;
+                            entry
+                        }
+                        None => &table2::TWO_BYTE[0x01],
+                    },
                 },
                 0xb8 if rep => &table2::POPCNT,
-                // MOVNTI, the fences and CLFLUSH take no mandatory prefix.
-                0xc3 | 0xae if p.opsize || rep || repne => &table2::UNDEFINED,
+                // MOVNTI takes no mandatory prefix.
+                0xc3 if p.opsize || rep || repne => &table2::UNDEFINED,
                 _ => &table2::TWO_BYTE[usize::from(opcode)],
             };
             (entry, opcode)

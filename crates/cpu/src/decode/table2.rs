@@ -1,15 +1,13 @@
 //! The opcodes after 0Fh, 0F38h and 0F3Ah (SDM Vol. 2D appendix A.3, tables ).
 
-use super::entry::{
-    Args, BYTE_RM, CONDITIONAL, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, ONLY64, REG_ONLY, Size, UD,
-};
-use super::sse;
+use super::entry::{Args, BYTE_RM, CONDITIONAL, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, REG_ONLY, Size, UD};
 use super::table1::JCC;
+use super::{sse, system};
 use crate::operand::{Flat, Segmented};
 use crate::ops::bit::{self, Bt, Btc, Btr, Bts};
 use crate::ops::shift::{self, Shld, Shrd};
 use crate::ops::{atomic, misc, mov, muldiv};
-use crate::{control, cpuid, msr, seg, sys, syscall};
+use crate::{control, cpuid, flush, msr, seg, sys, syscall};
 
 use Args::{Jz, OpReg, Rm, RmCr, RmIb};
 use Size::{Branch, Byte, Native, Stack, V, Y};
@@ -18,29 +16,29 @@ const fn e(forms: &'static Forms, args: Args, size: Size) -> Entry {
     Entry::new(forms, args, size)
 }
 
-const fn system(forms: &'static Forms, flags: u8) -> Entry {
+const fn sys_entry(forms: &'static Forms, flags: u8) -> Entry {
     e(forms, Rm, V).with(ENDS | flags)
 }
 
 const GROUP6: [Entry; 8] = [
-    system(one!(sys::sldt), 0),
-    system(one!(sys::str), 0),
-    system(one!(sys::lldt), 0),
-    system(one!(sys::ltr), 0),
-    system(one!(sys::verr), 0),
-    system(one!(sys::verw), 0),
+    sys_entry(one!(sys::sldt), 0),
+    sys_entry(one!(sys::str), 0),
+    sys_entry(one!(sys::lldt), 0),
+    sys_entry(one!(sys::ltr), 0),
+    sys_entry(one!(sys::verr), 0),
+    sys_entry(one!(sys::verw), 0),
     UD,
     UD,
 ];
 const GROUP7: [Entry; 8] = [
-    system(one!(sys::sgdt), MEM_ONLY),
-    system(one!(sys::sidt), MEM_ONLY),
-    system(one!(sys::lgdt), MEM_ONLY),
-    system(one!(sys::lidt), MEM_ONLY),
-    system(one!(sys::smsw), 0),
+    sys_entry(one!(sys::sgdt), MEM_ONLY),
+    sys_entry(one!(sys::sidt), MEM_ONLY),
+    sys_entry(one!(sys::lgdt), MEM_ONLY),
+    sys_entry(one!(sys::lidt), MEM_ONLY),
+    sys_entry(one!(sys::smsw), 0),
     UD,
-    system(one!(sys::lmsw), 0),
-    system(one!(sys::invlpg), MEM_ONLY),
+    sys_entry(one!(sys::lmsw), 0),
+    sys_entry(one!(flush::invlpg), MEM_ONLY),
 ];
 const GROUP8: [Entry; 8] = [
     UD,
@@ -52,12 +50,17 @@ const GROUP8: [Entry; 8] = [
     e(sized!(bit::by_imm, Btr), RmIb, V).with(LOCKABLE),
     e(sized!(bit::by_imm, Btc), RmIb, V).with(LOCKABLE),
 ];
-const GROUP9: [Entry; 8] =
-    [UD, e(one!(atomic::cmpxchg_pair), Rm, V).with(LOCKABLE | MEM_ONLY), UD, UD, UD, UD, UD, UD];
 const SSE: Entry = e(one!(misc::not_yet_x87), Rm, V).with(ENDS);
 const NOP: Entry = e(one!(misc::nop), Rm, V);
-/// Group 15: the fences; CLFLUSH; FXSAVE and its kin with the SSE state.
-const GROUP15: [Entry; 8] = [SSE, SSE, SSE, SSE, UD, NOP.with(REG_ONLY), NOP.with(REG_ONLY), NOP];
+/// Group 15 without prefix: the fences; CLFLUSH; FXSAVE and its kin with the SSE state.
+const GROUP15: [Entry; 8] =
+    [SSE, SSE, SSE, SSE, UD, NOP.with(REG_ONLY), NOP.with(REG_ONLY), system::SFENCE_CLFLUSH];
+const GROUP15_ROW: [Entry; 4] = [
+    Entry::group(&GROUP15, V),
+    Entry::group(&system::GROUP15_66, V),
+    Entry::group(&system::GROUP15_F3, V),
+    UD,
+];
 
 /// MOVZX and MOVSX by destination size.
 macro_rules! extend {
@@ -144,7 +147,7 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     t[0xab] = e(sized!(bit::by_reg, Bts), Rm, V).with(LOCKABLE);
     t[0xac] = e(sized!(shift::double_imm, Shrd), RmIb, V);
     t[0xad] = e(sized!(shift::double_cl, Shrd), Rm, V);
-    t[0xae] = Entry::group(&GROUP15, V);
+    t[0xae] = Entry::prefixed(&GROUP15_ROW);
     t[0xaf] = e(sized!(muldiv::imul_reg), Rm, V);
     t[0xb0] = e(sized!(atomic::cmpxchg), Rm, Byte).with(LOCKABLE);
     t[0xb1] = e(sized!(atomic::cmpxchg), Rm, V).with(LOCKABLE);
@@ -168,7 +171,7 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     t[0xc4] = SSE;
     t[0xc5] = SSE;
     t[0xc6] = SSE;
-    t[0xc7] = Entry::group(&GROUP9, V);
+    t[0xc7] = system::GROUP9;
     i = 0;
     while i < 8 {
         t[0xc8 + i] = e(sized!(bit::bswap), OpReg, V);
@@ -181,10 +184,6 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
 
 /// F3 0F B8.
 pub(super) static POPCNT: Entry = e(sized!(bit::popcnt), Rm, V);
-/// 0F 01 with a register operand, by the whole ModRM byte.
-pub(super) static SWAPGS: Entry = e(one!(syscall::swapgs), Args::None, V).with(ENDS | ONLY64);
-/// 0F 01 F9.
-pub(super) static RDTSCP: Entry = e(one!(msr::rdtscp), Args::None, V).with(ENDS);
 
 const MOVBE_LOAD: Entry = e(sized!(bit::movbe_load), Rm, V).with(MEM_ONLY);
 const MOVBE_STORE: Entry = e(sized!(bit::movbe_store), Rm, V).with(MEM_ONLY);
@@ -196,6 +195,7 @@ pub(super) static UNDEFINED: Entry = UD;
 pub(super) static THREE_BYTE_38: [Entry; 256] = {
     let mut t = [UD; 256];
     sse::fill_38(&mut t);
+    t[0x82] = Entry::prefixed(&[UD, system::INVPCID, UD, UD]);
     t[0xf0] = Entry::prefixed(&[MOVBE_LOAD, MOVBE_LOAD, UD, CRC32_BYTE]);
     t[0xf1] = Entry::prefixed(&[MOVBE_STORE, MOVBE_STORE, UD, CRC32]);
     t

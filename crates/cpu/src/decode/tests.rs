@@ -81,6 +81,15 @@ const KNOWN: &[CpuidFeature] = &[
     CpuidFeature::SSE4_2,
     CpuidFeature::AES,
     CpuidFeature::PCLMULQDQ,
+    CpuidFeature::CLFSH,
+    CpuidFeature::CLFLUSHOPT,
+    CpuidFeature::CLWB,
+    CpuidFeature::FSGSBASE,
+    CpuidFeature::INVPCID,
+    CpuidFeature::RDPID,
+    CpuidFeature::RDRAND,
+    CpuidFeature::RDSEED,
+    CpuidFeature::SMAP,
 ];
 
 fn theirs(bytes: &[u8], mode: u8) -> (Verdict, Instruction) {

@@ -85,7 +85,7 @@ fn init_resets_what_table_9_1_says() {
     for (index, value) in [(msr::LSTAR, 5), (msr::PAT, 0), (msr::MTRR_DEF_TYPE, 0xc06), (msr::TSC_AUX, 4)] {
         assert_eq!(after.msr(index), Some(value), "{:?}", msr::name(index));
     }
-    assert_eq!(after.reg(Gpr::Rdx), u64::from(Cpu::model().signature));
+    assert_eq!(after.reg(Gpr::Rdx), u64::from(pc.cpu.model().signature));
 }
 
 #[test]

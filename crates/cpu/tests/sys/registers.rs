@@ -2,7 +2,7 @@
 
 use crate::machine::{DATA, Pc, TSS, sel};
 use hako_cpu::{Config, Cpu, Why};
-use hako_x86::{Cr0, Cr4, Efer, Features, Gpr, RFlags, SegReg, Vector, msr};
+use hako_x86::{Cr0, Cr4, Efer, Features, Gpr, RFlags, SegReg, Vector, msr, parse_cpu};
 
 const MOV_CR0: [u8; 3] = [0x0f, 0x22, 0xc0];
 const MOV_CR3: [u8; 3] = [0x0f, 0x22, 0xd8];
@@ -78,7 +78,10 @@ fn cr4_takes_what_cpuid_offers() {
         | Cr4::MCE
         | Cr4::PGE
         | Cr4::PCE
-        | Cr4::UMIP;
+        | Cr4::UMIP
+        | Cr4::FSGSBASE
+        | Cr4::SMEP
+        | Cr4::SMAP;
     let mut pc = write_cr(Pc::protected(0), &MOV_CR4, all.bits());
     assert_eq!(pc.ok().state.cr4, all.bits());
     for bit in (0..64).filter(|b| all.bits() >> b & 1 == 0) {
@@ -120,6 +123,44 @@ fn other_control_registers_do_not_exist() {
     }
 }
 
+#[test]
+fn msrs_of_features_that_the_model_lacks_do_not_exist() {
+    for (model, index) in [
+        ("max,-spec-ctrl", msr::SPEC_CTRL),
+        ("max,-spec-ctrl", msr::PRED_CMD),
+        ("max,-arch-capabilities", msr::ARCH_CAPABILITIES),
+        ("max,-mtrr", msr::MTRR_CAP),
+        ("max,-mtrr", msr::MTRR_PHYSBASE0),
+        ("max,-pat", msr::PAT),
+        ("max,-mca", msr::MCG_CAP),
+        ("max,-rdtscp", msr::TSC_AUX),
+        ("max,-tsc-adjust", msr::TSC_ADJUST),
+    ] {
+        let mut pc = with_msr(Pc::long(0), index, 0, &WRMSR);
+        pc.cpu = Cpu::new(Config { model: parse_cpu(model).unwrap(), ..Config::default() });
+        pc.gp(0, Why::UnknownMsr);
+        pc.code(&RDMSR).gp(0, Why::UnknownMsr);
+    }
+}
+
+#[test]
+fn what_an_operating_system_reads_at_boot_is_there() {
+    // Each with the value that says "nothing to do".
+    for (index, value) in [
+        (msr::PLATFORM_ID, 0),
+        (msr::BIOS_SIGN_ID, 1 << 32),
+        (msr::MCG_CAP, 0),
+        (msr::MCG_STATUS, 0),
+        (msr::DEBUGCTL, 0),
+        (msr::MISC_ENABLE, 0x1801),
+        (msr::MTRR_CAP, 0x508),
+        (msr::PAT, 0x0007_0406_0007_0406),
+        (msr::TSC_ADJUST, 0),
+    ] {
+        assert_eq!(read_back(Pc::long(0), index), value, "{:?}", msr::name(index));
+    }
+}
+
 fn with_msr(mut pc: Pc, index: u32, value: u64, code: &[u8]) -> Pc {
     pc.set_reg(Gpr::Rcx, u64::from(index));
     pc.set_reg(Gpr::Rax, value & 0xffff_ffff);
@@ -155,6 +196,7 @@ fn plain_msrs_keep_their_values() {
         (msr::TSC_AUX, 7),
         (msr::PAT, 0x0102_0304_0506_0700 & 0x0101_0404_0506_0700),
         (msr::TSC_ADJUST, !0),
+        (msr::SPEC_CTRL, 5),
         (msr::MTRR_DEF_TYPE, 0xc06),
         (msr::MTRR_PHYSBASE0 + 1, 0xff_c000_0800),
     ];
@@ -276,7 +318,7 @@ fn cpuid_tells_the_model() {
     let mut pc = Pc::long(3);
     pc.set_reg(Gpr::Rax, 0xffff_ffff_0000_0001);
     pc.code(&[0x0f, 0xa2]).ok();
-    let model = Cpu::model();
+    let model = *pc.cpu.model();
     assert_eq!(pc.reg(Gpr::Rax), u64::from(model.signature));
     let edx = pc.reg(Gpr::Rdx);
     assert_eq!(edx & 1, 0, "no x87");
@@ -285,7 +327,7 @@ fn cpuid_tells_the_model() {
     pc.set_reg(Gpr::Rax, 1);
     assert_eq!(pc.code(&[0x0f, 0xa2]).ok().reg(Gpr::Rdx) >> 9 & 1, 1);
     assert!(model.features.has(Features::LM));
-    assert_eq!(Cpu::model().name, "x86-64-v2");
+    assert_eq!(model.name, "x86-64-v2");
 }
 
 #[test]

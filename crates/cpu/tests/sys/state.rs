@@ -110,9 +110,9 @@ fn impossible_states_are_refused_and_change_nothing() {
         assert_eq!(cpu.state(), before);
     }
     let mut state = CpuState::reset();
-    state.cr4 = Cr4::SMAP.bits();
+    state.cr4 = Cr4::LA57.bits();
     let refused = Cpu::new(Config::default()).set_state(&state);
-    assert_eq!(refused, Err(StateError::Unsupported { field: "CR4", value: Cr4::SMAP.bits() }));
+    assert_eq!(refused, Err(StateError::Unsupported { field: "CR4", value: Cr4::LA57.bits() }));
 }
 
 #[test]
