@@ -104,7 +104,7 @@ impl Cx<'_> {
             return None;
         }
         let at = self.cpu.tlb.write.find_code(s.base.wrapping_add(off), n)?;
-        (!self.cpu.blocks.touches(&self.slab, at, n)).then_some(at)
+        (!self.cpu.blocks.touches(at, n)).then_some(at)
     }
 
     #[cold]
