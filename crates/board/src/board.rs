@@ -61,29 +61,68 @@ impl Board {
     }
 
     /// Reads what is neither RAM nor ROM.
-    pub fn mmio_read(&mut self, now: Time, _cpu: u8, gpa: Gpa, data: &mut [u8]) -> Attention {
+    pub fn mmio_read(&mut self, now: Time, cpu: u8, gpa: Gpa, data: &mut [u8]) -> Attention {
         match self {
             Board::Bare(b) => b.mmio_read(gpa, data),
-            Board::Pc(b) => b.mmio_read(now, gpa, data),
+            Board::Pc(b) => b.mmio_read(now, cpu, gpa, data),
         }
     }
 
     /// Writes what is not RAM.
-    pub fn mmio_write(&mut self, now: Time, _cpu: u8, gpa: Gpa, data: &[u8]) -> Attention {
+    pub fn mmio_write(&mut self, now: Time, cpu: u8, gpa: Gpa, data: &[u8]) -> Attention {
         match self {
             Board::Bare(_) => Attention::empty(),
-            Board::Pc(b) => b.mmio_write(now, gpa, data),
+            Board::Pc(b) => b.mmio_write(now, cpu, gpa, data),
         }
     }
 
-    /// RDMSR of an MSR that chips own: none yet.
-    pub fn msr_read(&mut self, _now: Time, _cpu: u8, _index: u32) -> Option<u64> {
-        None
+    /// RDMSR of an MSR that chips own; `None` is #GP.
+    pub fn msr_read(&mut self, now: Time, cpu: u8, index: u32) -> Option<u64> {
+        match self {
+            Board::Bare(_) => None,
+            Board::Pc(b) => b.msr_read(now, cpu, index),
+        }
     }
 
-    /// WRMSR of an MSR that chips own: none yet.
-    pub fn msr_write(&mut self, _now: Time, _cpu: u8, _index: u32, _value: u64) -> Option<Attention> {
-        None
+    /// WRMSR of an MSR that chips own; `None` is #GP.
+    pub fn msr_write(&mut self, now: Time, cpu: u8, index: u32, value: u64) -> Option<Attention> {
+        match self {
+            Board::Bare(_) => None,
+            Board::Pc(b) => b.msr_write(now, cpu, index, value),
+        }
+    }
+
+    /// CR8 of a CPU, where a local APIC of the board's keeps it.
+    pub fn task_priority(&mut self, _now: Time, cpu: u8) -> Option<u8> {
+        match self {
+            Board::Bare(_) => None,
+            Board::Pc(b) => b.task_priority(cpu),
+        }
+    }
+
+    /// Writes CR8 of a CPU, where a local APIC of the board's keeps it.
+    pub fn set_task_priority(&mut self, _now: Time, cpu: u8, priority: u8) -> Option<Attention> {
+        match self {
+            Board::Bare(_) => None,
+            Board::Pc(b) => b.set_task_priority(cpu, priority),
+        }
+    }
+
+    /// CPUs whose lines have changed and that have not looked at them since, bit n for CPU n, since the last call. A
+    /// change of another CPU's lines than that which made the access is announced by [`Attention::EVENTS`].
+    pub fn take_signals(&mut self) -> u8 {
+        match self {
+            Board::Bare(_) => 0,
+            Board::Pc(b) => b.take_signals(),
+        }
+    }
+
+    /// The lines into CPU `cpu` for somebody who is not that CPU: edges stay for it to see.
+    pub fn peek_lines(&self, cpu: u8) -> Lines {
+        match self {
+            Board::Bare(_) => Lines { a20: true, ..Lines::default() },
+            Board::Pc(b) => b.peek_lines(cpu),
+        }
     }
 
     /// Lets every chip whose time has come act.
@@ -138,17 +177,27 @@ impl Board {
 
     /// A byte for COM1 from outside; `false` if it has no room for it now.
     pub fn serial_input(&mut self, now: Time, byte: u8) -> bool {
+        self.com_input(now, 0, byte)
+    }
+
+    /// A byte for a serial port (0 for COM1) from outside; `false` if it has no room for it now.
+    pub fn com_input(&mut self, now: Time, n: usize, byte: u8) -> bool {
         match self {
             Board::Bare(_) => false,
-            Board::Pc(b) => b.serial_input(now, byte),
+            Board::Pc(b) => b.com_input(now, n, byte),
         }
     }
 
     /// Whether COM1 takes a byte now.
     pub fn serial_has_room(&self) -> bool {
+        self.com_has_room(0)
+    }
+
+    /// Whether a serial port (0 for COM1) takes a byte now.
+    pub fn com_has_room(&self, n: usize) -> bool {
         match self {
             Board::Bare(_) => false,
-            Board::Pc(b) => b.serial_has_room(),
+            Board::Pc(b) => b.com_has_room(n),
         }
     }
 
@@ -169,15 +218,18 @@ impl Board {
     }
 
     /// The levels of the lines into CPU `cpu`.
-    pub fn lines(&mut self, _cpu: u8) -> Lines {
-        either!(self, b => b.lines())
+    pub fn lines(&mut self, cpu: u8) -> Lines {
+        match self {
+            Board::Bare(b) => b.lines(),
+            Board::Pc(b) => b.lines(cpu),
+        }
     }
 
     /// Interrupt acknowledge. Without a controller the bus floats: all ones.
-    pub fn acknowledge(&mut self, _now: Time, _cpu: u8) -> u8 {
+    pub fn acknowledge(&mut self, _now: Time, cpu: u8) -> u8 {
         match self {
             Board::Bare(_) => 0xff,
-            Board::Pc(b) => b.acknowledge(),
+            Board::Pc(b) => b.acknowledge(cpu),
         }
     }
 

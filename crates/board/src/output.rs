@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 pub struct Output {
     /// COM1, or port 0x01 of the bare machine.
     pub serial: Vec<u8>,
+    /// COM2 to COM4.
+    pub coms: [Vec<u8>; 3],
     /// Ports 0x402 and 0xe9.
     pub debugcon: Vec<u8>,
     /// Characters that INT 10h of the built-in firmware printed.
@@ -16,7 +18,13 @@ pub struct Output {
 impl Output {
     /// Whether there is nothing to fetch.
     pub fn is_empty(&self) -> bool {
-        self.serial.is_empty() && self.debugcon.is_empty() && self.printed.is_empty()
+        let coms = self.coms.iter().all(Vec::is_empty);
+        self.serial.is_empty() && self.debugcon.is_empty() && self.printed.is_empty() && coms
+    }
+
+    /// What a serial port has sent, 0 for COM1.
+    pub fn com(&mut self, n: usize) -> &mut Vec<u8> {
+        n.checked_sub(1).and_then(|n| self.coms.get_mut(n)).unwrap_or(&mut self.serial)
     }
 
     /// Forgets everything and keeps the buffers.
@@ -24,5 +32,6 @@ impl Output {
         self.serial.clear();
         self.debugcon.clear();
         self.printed.clear();
+        self.coms.iter_mut().for_each(Vec::clear);
     }
 }

@@ -341,11 +341,11 @@ fn a_saved_device_comes_back_where_it_was() {
         config_write(&mut b, 3, 0x14, 0xd000_0000);
         let Board::Pc(pc) = b else { unreachable!() };
         a = *pc;
-        a.save()
+        a.save(T)
     };
     let (mut other, _) = pc(true);
     other.restore(&state).unwrap();
-    assert_eq!(other.save(), state);
+    assert_eq!(other.save(T), state);
     let mut b = Board::Pc(Box::new(other));
     assert_eq!(read32(&mut b, Gpa(0xd000_0000)), 0x5a5a_5a5a);
 }
@@ -353,10 +353,10 @@ fn a_saved_device_comes_back_where_it_was() {
 #[test]
 fn a_refused_device_leaves_the_others_as_they_were() {
     let (mut pc, _) = pc(true);
-    let mut state = pc.save();
+    let mut state = pc.save(T);
     state.state.devices = vec![vec![1], vec![0xee]];
     assert!(pc.restore(&state).is_err());
-    assert_eq!(pc.save().state.devices, [[0], [0]]);
+    assert_eq!(pc.save(T).state.devices, [[0], [0]]);
     state.state.devices.pop();
     assert!(pc.restore(&state).is_err());
 }

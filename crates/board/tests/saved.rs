@@ -29,10 +29,10 @@ fn every_port_reads_the_same_after_a_restore() {
     }
     let now = Time(20_000_000);
     let Board::Pc(saved_from) = &mut board else { unreachable!() };
-    let saved = saved_from.save();
+    let saved = saved_from.save(now);
     let mut other = pc();
     other.restore(&saved).unwrap();
-    assert_eq!(other.save(), saved);
+    assert_eq!(other.save(now), saved);
     let mut other = Board::Pc(Box::new(other));
     assert_eq!(other.next_event(), board.next_event());
     assert_eq!(other.lines(0), board.lines(0));
@@ -47,7 +47,7 @@ fn every_port_reads_the_same_after_a_restore() {
 #[test]
 fn another_version_is_refused() {
     let mut pc = pc();
-    let mut saved = pc.save();
+    let mut saved = pc.save(Time::ZERO);
     saved.version += 1;
     assert!(pc.restore(&saved).is_err());
 }

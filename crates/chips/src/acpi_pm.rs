@@ -23,8 +23,8 @@ const TIMER: u16 = 1 << 0;
 const POWER_BUTTON: u16 = 1 << 8;
 /// PM1_EN bits that exist: TMROF, GBL, PWRBTN, RTC.
 const EN_MASK: u16 = 0x0521;
-/// PM1_STS bits that exist besides the timer's: BM, GBL, PWRBTN, RTC, PWRBTNOR, RSM.
-const STS_MASK: u16 = 0x8d30;
+/// PM1_STS bits that exist: TMROF, BM, GBL, PWRBTN, RTC, PWRBTNOR, RSM.
+const STS_MASK: u16 = 0x8d31;
 /// PM1_CNT: ACPI mode is on.
 const SCI_EN: u16 = 1 << 0;
 /// PM1_CNT: sleep now; reads 0.
@@ -41,7 +41,7 @@ pub struct AcpiPm {
 /// What the chip holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcpiPmState {
-    /// PM1_STS without TMROF_STS.
+    /// PM1_STS; TMROF_STS as of `overflows`.
     pub status: u16,
     /// PM1_EN.
     pub enable: u16,
@@ -49,7 +49,7 @@ pub struct AcpiPmState {
     pub control: u16,
     /// The timer counts 32 bits instead of 24.
     pub wide: bool,
-    /// How often the timer's top bit had changed when TMROF_STS was last cleared.
+    /// How often the timer's top bit had changed when that was last looked at.
     pub overflows: u64,
     /// Power-off was asked for and not taken yet.
     pub power_off: bool,
@@ -63,9 +63,10 @@ impl AcpiPm {
 
     /// Reads the byte at `offset`; bytes of one wider access are read at the same time. What does not exist reads 0.
     pub fn read(&mut self, offset: u16, now: Time) -> u8 {
+        self.tick(now);
         let byte = |word: u16| word.to_le_bytes()[usize::from(offset & 1)];
         match offset {
-            0 | 1 => byte(self.status(now)),
+            0 | 1 => byte(self.s.status),
             2 | 3 => byte(self.s.enable),
             4 | 5 => byte(self.s.control),
             8..=11 => self.timer(now).to_le_bytes()[usize::from(offset - 8)],
@@ -75,15 +76,11 @@ impl AcpiPm {
 
     /// Writes the byte at `offset`.
     pub fn write(&mut self, offset: u16, value: u8, now: Time) {
+        self.tick(now);
         let shift = 8 * u32::from(offset & 1);
         let (bits, keep) = (u16::from(value) << shift, !(0xff << shift));
         match offset {
-            0 | 1 => {
-                self.s.status &= !bits;
-                if bits & TIMER != 0 {
-                    self.s.overflows = self.overflows(now);
-                }
-            }
+            0 | 1 => self.s.status &= !bits,
             2 | 3 => self.s.enable = (self.s.enable & keep | bits) & EN_MASK,
             4 | 5 => {
                 self.s.control = (self.s.control & keep | bits) & CNT_MASK;
@@ -103,13 +100,22 @@ impl AcpiPm {
         self.s.control & SCI_EN != 0 && self.status(now) & self.s.enable != 0
     }
 
-    /// When the SCI may rise: the timer's top bit changes. Nothing has to be told to the chip then.
-    pub fn next_event(&self, now: Time) -> Time {
+    /// When the SCI may rise: the timer's top bit changes.
+    pub fn next_event(&self) -> Time {
         let wanted = self.s.control & SCI_EN != 0 && self.s.enable & TIMER != 0;
-        if !wanted || self.status(now) & TIMER != 0 {
+        if !wanted || self.s.status & TIMER != 0 {
             return Time::NEVER;
         }
-        Time::at_tick(self.overflows(now).saturating_add(1).saturating_mul(self.half()), HZ)
+        Time::at_tick(self.s.overflows.saturating_add(1).saturating_mul(self.half()), HZ)
+    }
+
+    /// Notes that the timer's top bit has changed, if it has.
+    pub fn tick(&mut self, now: Time) {
+        let overflows = self.overflows(now);
+        if overflows != self.s.overflows {
+            self.s.overflows = overflows;
+            self.s.status |= TIMER;
+        }
     }
 
     /// Switches ACPI mode on or off: the board's answer to ACPI_ENABLE and ACPI_DISABLE at the SMI command port.
@@ -219,14 +225,15 @@ mod tests {
     #[test]
     fn the_enabled_timer_announces_and_raises_the_sci() {
         let mut pm = AcpiPm::new(false);
-        assert_eq!(pm.next_event(Time::ZERO), Time::NEVER);
+        assert_eq!(pm.next_event(), Time::NEVER);
         write16(&mut pm, 2, 0x0001, Time::ZERO);
         pm.set_acpi_mode(true);
-        let t = pm.next_event(Time::ZERO);
+        let t = pm.next_event();
         assert_eq!(t, Time::at_tick(1 << 23, HZ));
         assert!(!pm.irq(Time(t.0 - 1)));
         assert!(pm.irq(t));
-        assert_eq!(pm.next_event(t), Time::NEVER);
+        pm.tick(t);
+        assert_eq!(pm.next_event(), Time::NEVER);
     }
 
     #[test]
@@ -253,7 +260,7 @@ mod tests {
                 } else {
                     pm.read(offset, Time(at));
                 }
-                pm.next_event(Time(at));
+                pm.next_event();
                 let mut other = AcpiPm::new(true);
                 other.restore(&pm.save()).unwrap();
                 prop_assert_eq!(&other, &pm);

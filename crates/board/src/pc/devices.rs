@@ -10,6 +10,7 @@ use hako_chips::pci::{BarKind, Bdf, Changes, ConfigSpace, Env, Msi, PciDevice};
 use hako_engine::{Attention, Time};
 
 use super::Pc;
+use super::events::Touched;
 
 /// The first slot that the chip set leaves free; one device follows the other from here on.
 pub const FIRST_SLOT: u8 = 3;
@@ -168,7 +169,7 @@ impl Pc {
         let mut env = Env { config, memory: &self.memory, now, msis };
         let result = f(&mut *slot.device, &mut env);
         let master = env.bus_master();
-        self.moved = true;
+        self.touched |= Touched::DEVICES | Touched::LINES;
         for msi in self.devices.msis.drain(..) {
             // A message is a write to memory like any other of the bus master's.
             if master {
@@ -195,7 +196,7 @@ impl Pc {
         };
         let level = self.devices.slots.iter().any(|s| s.level && on_line(s));
         self.wires.set_pirq(line, level);
-        self.moved = true;
+        self.touched |= Touched::DEVICES | Touched::LINES;
     }
 
     /// A read from a BAR, of one item. Bytes beyond its end are ones.
@@ -269,6 +270,6 @@ impl Pc {
         if let Some(device) = self.devices.index(at) {
             self.call(now, device, |d, env| d.tick(env));
         }
-        self.attention()
+        self.attention(None)
     }
 }

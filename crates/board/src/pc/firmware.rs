@@ -26,10 +26,11 @@ fn path(drive: Drive) -> &'static str {
 impl Pc {
     /// Fills fw_cfg.
     pub(super) fn describe(&mut self, vga_rom: Option<Vec<u8>>) {
+        let cpus = self.cpus;
         let cfg = &mut self.fw_cfg;
         cfg.set_u64(key::RAM_SIZE, self.layout.ram);
-        cfg.set_u16(key::NB_CPUS, 1);
-        cfg.set_u16(key::MAX_CPUS, 1);
+        cfg.set_u16(key::NB_CPUS, cpus.into());
+        cfg.set_u16(key::MAX_CPUS, cpus.into());
         cfg.set_u16(key::NOGRAPHIC, 0);
         cfg.set_u16(key::BOOT_MENU, 0);
         let e820: Vec<E820Entry> = self
@@ -92,11 +93,11 @@ impl Platform for Services<'_> {
     }
 
     fn mmio_read(&mut self, gpa: Gpa, data: &mut [u8]) {
-        self.pc.bus_read(self.now, gpa, data);
+        self.pc.bus_read(self.now, 0, gpa, data);
     }
 
     fn mmio_write(&mut self, gpa: Gpa, data: &[u8]) {
-        self.pc.bus_write(self.now, gpa, data);
+        self.pc.bus_write(self.now, 0, gpa, data);
     }
 
     fn disk(&mut self, drive: Drive) -> Option<&mut dyn Block> {

@@ -4,6 +4,7 @@ use hako_chips::i8042::keys::KeyEvent;
 use hako_engine::{Attention, Time};
 
 use super::Pc;
+use super::events::Touched;
 use super::routing::Io;
 
 /// The keyboard's interrupt.
@@ -40,8 +41,8 @@ impl Pc {
     pub fn type_keys(&mut self, keys: impl IntoIterator<Item = KeyEvent>, now: Time) -> Attention {
         self.keyboard.type_keys(keys, now);
         self.settle_keyboard();
-        self.moved = true;
-        self.attention()
+        self.touched |= Touched::KEYBOARD | Touched::LINES;
+        self.attention(None)
     }
 
     /// Whether everything that was typed has been read.

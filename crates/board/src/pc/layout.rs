@@ -18,12 +18,16 @@ pub const ECAM_SIZE: u64 = 256 << 20;
 /// Where PCI devices' memory may be, by first and last address: between RAM, the ECAM window and the interrupt
 /// controllers.
 pub const PCI_MEMORY: [(u64, u64); 2] = [(0xf000_0000, 0xfebf_ffff), (LOW_RAM_END, ECAM - 1)];
+/// The ports of ACPI power management.
+pub const PM_PORT: u16 = 0x600;
 /// Where PCI devices' ports may be.
 pub const PCI_PORTS: (u64, u64) = (0xc000, 0xffff);
 /// Video memory: plain RAM to the CPU, read by the display.
 pub const VIDEO: u64 = 0xa_0000;
 /// The end of the first megabyte.
 pub const MEGABYTE: u64 = 0x10_0000;
+/// The BIOS area: the last 64 KiB below 1 MiB, where the ROM and its tables show.
+const BIOS: u64 = 0xf_0000;
 /// How much of a firmware ROM shows below 1 MiB at most.
 const ROM_WINDOW: u64 = 0x2_0000;
 
@@ -158,9 +162,13 @@ impl Layout {
     pub fn memory_ranges(&self) -> Vec<MemoryRange> {
         let range = |start, len, kind| MemoryRange { start: Gpa(start), len, kind };
         let mut list = alloc::vec![range(0, VIDEO, RangeKind::Usable)];
+        if self.rom != 0 {
+            list.push(range(BIOS, MEGABYTE - BIOS, RangeKind::Reserved));
+        }
         if self.low_ram() > MEGABYTE {
             list.push(range(MEGABYTE, self.low_ram() - MEGABYTE, RangeKind::Usable));
         }
+        list.push(range(ECAM, ECAM_SIZE, RangeKind::Reserved));
         if self.rom != 0 {
             list.push(range(HIGH_RAM - self.rom, self.rom, RangeKind::Reserved));
         }

@@ -1,12 +1,18 @@
 //! The PC: a 440FX/PIIX board with the chips of an AT.
 
+mod apic;
+mod coms;
 mod devices;
 mod disks;
 mod display;
+mod events;
 mod firmware;
 mod floppy;
+mod hardware;
+mod hpet;
 mod keyboard;
 mod layout;
+mod lines;
 mod pci;
 mod ports;
 mod post;
@@ -14,6 +20,7 @@ mod routing;
 mod rtc;
 mod saved;
 mod system;
+mod tables;
 mod wires;
 
 use alloc::boxed::Box;
@@ -25,29 +32,30 @@ use hako_chips::debugcon::Debugcon;
 use hako_chips::dma8237::Dma8237;
 use hako_chips::fdc::Fdc;
 use hako_chips::fw_cfg::FwCfg;
+use hako_chips::hpet::Hpet;
 use hako_chips::i8042::I8042;
 use hako_chips::ide::Channel;
 use hako_chips::latch::Latch;
 use hako_chips::pci::host::PciHost;
 use hako_chips::pci::{ConfigSpace, PciDevice};
-use hako_chips::pic::Pics;
 use hako_chips::pit::Pit;
 use hako_chips::port92::Port92;
 use hako_chips::reset_control::ResetControl;
 use hako_chips::rtc::Rtc;
-use hako_chips::serial::Serial;
 use hako_chips::vga::Vga;
 use hako_engine::{Attention, IrqSink, Lines, Time};
 use hako_firmware::Drive;
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{CpuState, Width};
 
+pub use apic::{ApicsState, MAX_CPUS};
 pub use devices::{FIRST_SLOT, MAX_DEVICES};
 pub use disks::{Disks, MAX_HARD_DISKS};
+use events::{Events, Touched};
 pub use layout::{Layout, MEGABYTE};
 pub use saved::PcState;
 pub use wires::WiresState;
-use wires::{Controller, Wires};
+use wires::{Controller, Own, Wires};
 
 use crate::Output;
 
@@ -107,6 +115,7 @@ impl PcConfig {
 /// The board of a PC.
 pub struct Pc {
     layout: Layout,
+    cpus: u8,
     memory: GuestMemory,
     /// The PAM registers that the map shows.
     pam: [u8; 7],
@@ -120,11 +129,13 @@ pub struct Pc {
     epoch: u64,
     keyboard: I8042,
     vga: Vga,
-    com1: Serial,
+    coms: coms::Coms,
     pci: PciHost,
     devices: devices::Devices,
     /// The board assigns PCI addresses and interrupts at power-on.
     post: bool,
+    /// Where the root pointer of the ACPI tables is, if the board has placed them.
+    rsdp: Option<Gpa>,
     reset_control: ResetControl,
     fw_cfg: FwCfg,
     ide: [Channel; 2],
@@ -136,17 +147,20 @@ pub struct Pc {
     port92: Port92,
     apm: [Latch; 2],
     pm: AcpiPm,
+    hpet: Hpet,
     debugcon: Debugcon,
     debug_exit: Option<u16>,
     trap: bool,
     wish: Option<Wish>,
     pub(crate) output: Output,
-    /// The lines as the CPU last saw them.
-    seen: Lines,
+    /// The lines as each CPU last saw them or was told of them.
+    seen: Vec<Lines>,
+    /// CPUs that have not looked at their lines since they changed, bit n for CPU n.
+    signals: u8,
     /// When `tick` is wanted next.
-    next: Time,
-    /// A wire or an event may have moved since `seen` and `next` were found out.
-    moved: bool,
+    events: Events,
+    /// What may have changed since `seen` and `events` were found out.
+    touched: Touched,
     /// Something other than the lines that the CPU has to look at.
     attention: Attention,
     /// Reads of ports whose value passes with time: a guest that polls them is waiting, not hanging.
@@ -163,9 +177,10 @@ impl Pc {
     pub fn new(config: PcConfig, memory: GuestMemory, disks: Disks) -> Pc {
         let layout = config.layout;
         let own = config.irqs.is_none();
+        let cpus = config.cpus.clamp(1, MAX_CPUS);
         let controller = match config.irqs {
             Some(sink) => Controller::Engine(sink),
-            None => Controller::Own(Pics::new()),
+            None => Controller::Own(Box::new(Own::new(cpus))),
         };
         let mut pci = pci::functions();
         let devices = devices::Devices::new(&mut pci, config.devices);
@@ -173,18 +188,20 @@ impl Pc {
             memory,
             memory_ranges: layout.memory_ranges(),
             layout,
+            cpus,
             pam: [0; 7],
             a20: true,
             wires: Wires::new(controller),
             pit: own.then(Pit::new),
-            rtc: rtc::new(config.rtc, &layout, &disks, &config.boot),
+            rtc: rtc::new(config.rtc, cpus, &layout, &disks, &config.boot),
             epoch: config.rtc,
             keyboard: I8042::new(),
             vga: Vga::new(),
-            com1: Serial::new(),
+            coms: coms::Coms::new(config.coms),
             pci,
             devices,
             post: config.post,
+            rsdp: None,
             reset_control: ResetControl::new(),
             fw_cfg: FwCfg::new(),
             ide: disks.channels(),
@@ -195,18 +212,21 @@ impl Pc {
             port92: Port92::new(),
             apm: Default::default(),
             pm: AcpiPm::new(false),
+            hpet: Hpet::new(),
             debugcon: Debugcon::new(),
             debug_exit: config.debug_exit,
             trap: config.builtin,
             wish: None,
             output: Output::default(),
-            seen: Lines { a20: true, ..Lines::default() },
-            next: Time::NEVER,
-            moved: true,
+            seen: alloc::vec![Lines { a20: true, ..Lines::default() }; cpus.into()],
+            signals: 0,
+            events: Events::new(),
+            touched: Touched::all(),
             attention: Attention::empty(),
             volatile_reads: 0,
         };
         pc.describe(config.vga_rom);
+        pc.describe_hardware(config.acpi);
         pc.assign();
         pc.refresh();
         pc
@@ -224,7 +244,7 @@ impl Pc {
         self.rtc.reset(now);
         self.keyboard = I8042::new();
         self.vga.reset();
-        self.com1 = Serial::new();
+        self.coms.reset();
         self.ide = self.disks.channels();
         self.fdc = Fdc::new(floppy::DRIVES);
         self.dma.reset();
@@ -232,10 +252,12 @@ impl Pc {
         self.fw_cfg.reset();
         (self.port92, self.apm) = (Port92::new(), Default::default());
         (self.pm, self.debugcon) = (AcpiPm::new(false), Debugcon::new());
+        self.hpet = Hpet::new();
         self.wish = None;
         self.output.clear();
         self.assign();
         self.repam();
+        self.touched = Touched::all();
         self.refresh();
         self.attention = Attention::empty();
     }
@@ -248,7 +270,7 @@ impl Pc {
             self.boot = boot;
             self.describe_boot_order();
         }
-        self.rtc = rtc::new(self.epoch, &self.layout, &self.disks, &self.boot);
+        self.rtc = rtc::new(self.epoch, self.cpus, &self.layout, &self.disks, &self.boot);
     }
 
     /// The CPU after RESET.
@@ -268,34 +290,40 @@ impl Pc {
 
     pub(crate) fn port_in(&mut self, now: Time, port: u16, width: Width, data: &mut [u8]) -> Attention {
         self.route_in(now, port, width, data);
-        self.attention()
+        self.attention(None)
     }
 
     pub(crate) fn port_out(&mut self, now: Time, port: u16, width: Width, data: &[u8]) -> Attention {
         self.route_out(now, port, width, data);
-        self.attention()
+        self.attention(None)
     }
 
-    pub(crate) fn mmio_read(&mut self, now: Time, gpa: Gpa, data: &mut [u8]) -> Attention {
-        self.bus_read(now, gpa, data);
-        self.attention()
+    pub(crate) fn mmio_read(&mut self, now: Time, cpu: u8, gpa: Gpa, data: &mut [u8]) -> Attention {
+        self.bus_read(now, cpu, gpa, data);
+        self.attention(Some(cpu))
     }
 
-    pub(crate) fn mmio_write(&mut self, now: Time, gpa: Gpa, data: &[u8]) -> Attention {
-        self.bus_write(now, gpa, data);
-        self.attention()
+    pub(crate) fn mmio_write(&mut self, now: Time, cpu: u8, gpa: Gpa, data: &[u8]) -> Attention {
+        self.bus_write(now, cpu, gpa, data);
+        self.attention(Some(cpu))
     }
 
     /// Reads what is neither RAM nor ROM.
-    fn bus_read(&mut self, now: Time, gpa: Gpa, data: &mut [u8]) {
-        if !self.pci_read(now, gpa.0, data) {
+    fn bus_read(&mut self, now: Time, cpu: u8, gpa: Gpa, data: &mut [u8]) {
+        let there = self.apic_read(now, cpu, gpa.0, data)
+            || self.hpet_read(now, gpa.0, data)
+            || self.pci_read(now, gpa.0, data);
+        if !there {
             data.fill(0xff);
         }
     }
 
     /// Writes what is not RAM. Writes to ROM are dropped, but for PAM segments whose writes go to RAM while their reads
     /// do not.
-    fn bus_write(&mut self, now: Time, gpa: Gpa, data: &[u8]) {
+    fn bus_write(&mut self, now: Time, cpu: u8, gpa: Gpa, data: &[u8]) {
+        if self.apic_write(now, cpu, gpa.0, data) || self.hpet_write(now, gpa.0, data) {
+            return;
+        }
         let behind = hako_chips::pci::i440fx::pam_segments(self.pam)
             .iter()
             .any(|s| s.write_ram && gpa.0 >= s.start.into() && gpa.0 < u64::from(s.start + s.len));
@@ -308,117 +336,39 @@ impl Pc {
 
     /// Collects what an access changed; most change nothing.
     #[inline]
-    fn attention(&mut self) -> Attention {
-        if !self.moved && self.wish.is_none() && self.attention.is_empty() {
+    fn attention(&mut self, cpu: Option<u8>) -> Attention {
+        if self.touched.is_empty() && self.wish.is_none() && self.attention.is_empty() {
             return Attention::empty();
         }
-        self.collect()
+        self.collect(cpu)
     }
 
-    fn collect(&mut self) -> Attention {
+    fn collect(&mut self, cpu: Option<u8>) -> Attention {
         let mut attention = core::mem::replace(&mut self.attention, Attention::empty());
         if self.wish.is_some() {
             attention |= Attention::WISH;
         }
-        if self.moved {
-            let seen = self.seen;
+        if !self.touched.is_empty() {
             self.refresh();
-            if self.lines() != seen {
-                attention |= Attention::LINES;
-            }
+            attention |= self.tell(cpu);
         }
         attention
     }
 
-    /// Finds out when the next event is.
-    fn refresh(&mut self) {
-        self.moved = false;
-        let first = self.devices.next_event();
-        self.next = self.events().into_iter().fold(first, |first, (_, at)| first.min(at));
-    }
-
     /// Lets every chip whose time has come act.
     pub(crate) fn tick(&mut self, now: Time) -> Attention {
-        self.moved = true;
-        self.tick_pit(now);
-        self.tick_devices(now);
-        if self.com1.next_event() <= now {
-            self.com1.tick(now);
-            self.wires.set_isa(4, self.com1.irq());
-        }
-        if self.keyboard.next_event() <= now {
-            self.keyboard.tick(now);
-            self.settle_keyboard();
-        }
-        if self.rtc.next_event() <= now {
-            self.rtc.tick(now);
-            self.wires.set_isa(rtc::IRQ, self.rtc.irq());
-        }
-        self.attention()
+        self.act(now);
+        self.attention(None)
     }
 
     /// When `tick` is wanted next.
     #[inline]
     pub(crate) fn next_event(&self) -> Time {
-        self.next
-    }
-
-    /// When an interrupt may come next by itself.
-    pub(crate) fn next_wake(&self) -> Time {
-        let open = self.events().into_iter().filter(|(irq, _)| self.wires.open(*irq));
-        open.fold(self.devices.next_event(), |first, (_, at)| first.min(at))
-    }
-
-    /// See [`crate::Board::expects_more_than_ticks`]. What the clock does shows in its interrupt only: polling it is a
-    /// volatile read.
-    pub(crate) fn expects_more_than_ticks(&self, interrupts: bool) -> bool {
-        let mut events = self.events().into_iter();
-        events.any(|(irq, at)| match irq {
-            TIMER => false,
-            rtc::IRQ => at != Time::NEVER && interrupts && self.wires.open(irq),
-            _ => at != Time::NEVER,
-        }) || self.devices.next_event() != Time::NEVER
-    }
-
-    /// The chips' next events, and the interrupt that may follow each.
-    fn events(&self) -> [(u8, Time); 4] {
-        [
-            (TIMER, self.pit.as_ref().map_or(Time::NEVER, Pit::next_event)),
-            (keyboard::IRQ, self.keyboard.next_event()),
-            (4, self.com1.next_event()),
-            (rtc::IRQ, self.rtc.next_event()),
-        ]
-    }
-
-    /// The levels; whoever asks knows them from now on. (After an acknowledge the CPU asks by itself: an interrupt that
-    /// the next access raises is news then, though the line was high when it was last told.)
-    pub(crate) fn lines(&mut self) -> Lines {
-        self.seen = Lines { intr: self.wires.intr(), a20: self.keyboard.a20(), ..Lines::default() };
-        self.seen
-    }
-
-    pub(crate) fn acknowledge(&mut self) -> u8 {
-        self.wires.acknowledge()
+        self.events.first()
     }
 
     pub(crate) fn take_wish(&mut self) -> Option<Wish> {
         self.wish.take()
-    }
-
-    /// Whether COM1 takes a byte now.
-    pub(crate) fn serial_has_room(&self) -> bool {
-        self.com1.can_receive()
-    }
-
-    /// A byte for COM1; `false` if it has no room for it now.
-    pub(crate) fn serial_input(&mut self, now: Time, byte: u8) -> bool {
-        if !self.com1.can_receive() {
-            return false;
-        }
-        self.com1.receive(byte, now);
-        self.wires.set_isa(4, self.com1.irq());
-        self.refresh();
-        true
     }
 
     /// The disk in a drive.

@@ -7,6 +7,7 @@ use hako_chips::pci::{i440fx, piix};
 use hako_engine::Time;
 
 use super::Pc;
+use super::events::Touched;
 use super::layout::{ECAM, ECAM_SIZE};
 use super::routing::Io;
 
@@ -107,6 +108,6 @@ impl Pc {
             f.read(piix::PIRQ_ROUTE, &mut route);
         }
         self.wires.set_route(route);
-        self.moved = true;
+        self.touched |= Touched::LINES;
     }
 }

@@ -1,44 +1,50 @@
 //! The port table of a PC, and the few lines between each range and its chip.
 
+use super::events::Touched;
 use super::routing::{Index, Io, Range, index};
 use super::system as sys;
-use super::{Pc, disks, display, floppy, keyboard, pci, rtc};
+use super::{Pc, coms, disks, display, floppy, keyboard, pci, rtc};
 
 /// Every port that answers. Sorted; no two overlap.
 pub(super) static TABLE: &[Range] = &[
-    Range::bytes(0x00, 0x0f, floppy::read_dma1, floppy::write_dma1),
-    Range::bytes(0x20, 0x21, read_pic1, write_pic1).volatile(),
-    Range::bytes(0x40, 0x43, read_pit, write_pit).volatile(),
-    Range::bytes(0x60, 0x60, keyboard::read, keyboard::write),
-    Range::bytes(0x61, 0x61, read_port61, write_port61).volatile(),
-    Range::bytes(0x64, 0x64, keyboard::read, keyboard::write),
-    Range::bytes(0x70, 0x71, rtc::read, rtc::write).volatile(),
+    Range::bytes(0x00, 0x0f, floppy::read_dma1, floppy::write_dma1).moving(Touched::empty()),
+    Range::bytes(0x20, 0x21, read_pic1, write_pic1).moving(Touched::empty()).volatile(),
+    Range::bytes(0x40, 0x43, read_pit, write_pit).moving(Touched::PIT).volatile(),
+    Range::bytes(0x60, 0x60, keyboard::read, keyboard::write).moving(Touched::KEYBOARD),
+    Range::bytes(0x61, 0x61, read_port61, write_port61).moving(Touched::PIT).volatile(),
+    Range::bytes(0x64, 0x64, keyboard::read, keyboard::write).moving(Touched::KEYBOARD),
+    Range::bytes(0x70, 0x71, rtc::read, rtc::write).moving(Touched::RTC).volatile(),
     Range::bytes(0x80, 0x8f, floppy::read_dma_page, floppy::write_dma_page).still(),
-    Range::bytes(0x92, 0x92, sys::read_port92, sys::write_port92),
-    Range::bytes(0xa0, 0xa1, read_pic2, write_pic2).volatile(),
+    Range::bytes(0x92, 0x92, sys::read_port92, sys::write_port92).moving(Touched::empty()),
+    Range::bytes(0xa0, 0xa1, read_pic2, write_pic2).moving(Touched::empty()).volatile(),
     Range::bytes(0xb2, 0xb3, sys::read_apm, sys::write_apm).still(),
     Range::bytes(0xb8, 0xb8, sys::read_trap, sys::write_trap).still(),
-    Range::bytes(0xc0, 0xdf, floppy::read_dma2, floppy::write_dma2),
+    Range::bytes(0xc0, 0xdf, floppy::read_dma2, floppy::write_dma2).moving(Touched::empty()),
     Range::bytes(0xe9, 0xe9, sys::read_debugcon, sys::write_debugcon).still(),
-    Range::items(0x170, 0x170, disks::read_data, disks::write_data).volatile(),
-    Range::bytes(0x171, 0x177, disks::read_command_block, disks::write_command_block),
-    Range::items(0x1f0, 0x1f0, disks::read_data, disks::write_data).volatile(),
-    Range::bytes(0x1f1, 0x1f7, disks::read_command_block, disks::write_command_block),
-    Range::bytes(0x376, 0x376, disks::read_control, disks::write_control),
+    Range::items(0x170, 0x170, disks::read_data, disks::write_data).moving(Touched::empty()).volatile(),
+    Range::bytes(0x171, 0x177, disks::read_command_block, disks::write_command_block)
+        .moving(Touched::empty()),
+    Range::items(0x1f0, 0x1f0, disks::read_data, disks::write_data).moving(Touched::empty()).volatile(),
+    Range::bytes(0x1f1, 0x1f7, disks::read_command_block, disks::write_command_block)
+        .moving(Touched::empty()),
+    Range::bytes(0x2e8, 0x2ef, coms::read, coms::write).moving(Touched::COM24),
+    Range::bytes(0x2f8, 0x2ff, coms::read, coms::write).moving(Touched::COM24),
+    Range::bytes(0x376, 0x376, disks::read_control, disks::write_control).moving(Touched::empty()),
     // The status registers show the retrace.
     Range::bytes(0x3b0, 0x3b9, display::read, display::write).still(),
     Range::bytes(0x3ba, 0x3ba, display::read, display::write).still().volatile(),
     Range::bytes(0x3bb, 0x3d9, display::read, display::write).still(),
     Range::bytes(0x3da, 0x3da, display::read, display::write).still().volatile(),
     Range::bytes(0x3db, 0x3df, display::read, display::write).still(),
-    Range::bytes(0x3f0, 0x3f5, floppy::read, floppy::write).volatile(),
-    Range::bytes(0x3f6, 0x3f6, disks::read_control, disks::write_control),
-    Range::bytes(0x3f7, 0x3f7, floppy::read, floppy::write),
-    Range::bytes(0x3f8, 0x3ff, read_com1, write_com1),
+    Range::bytes(0x3e8, 0x3ef, coms::read, coms::write).moving(Touched::COM13),
+    Range::bytes(0x3f0, 0x3f5, floppy::read, floppy::write).moving(Touched::empty()).volatile(),
+    Range::bytes(0x3f6, 0x3f6, disks::read_control, disks::write_control).moving(Touched::empty()),
+    Range::bytes(0x3f7, 0x3f7, floppy::read, floppy::write).moving(Touched::empty()),
+    Range::bytes(0x3f8, 0x3ff, coms::read, coms::write).moving(Touched::COM13),
     Range::bytes(0x402, 0x402, sys::read_debugcon, sys::write_debugcon).still(),
-    Range::bytes(0x4d0, 0x4d1, read_elcr, write_elcr),
+    Range::bytes(0x4d0, 0x4d1, read_elcr, write_elcr).moving(Touched::empty()),
     Range::items(0x510, 0x511, read_fw_cfg, write_fw_cfg).still().volatile(),
-    Range::bytes(0x600, 0x60f, sys::read_pm, sys::write_pm).volatile(),
+    Range::bytes(0x600, 0x60f, sys::read_pm, sys::write_pm).moving(Touched::PM).volatile(),
     Range::items(0xcf8, 0xcf8, pci::read, pci::write),
     Range::bytes(0xcf9, 0xcf9, sys::read_reset_control, sys::write_reset_control).still(),
     Range::items(0xcfc, 0xcff, pci::read, pci::write),
@@ -48,12 +54,16 @@ pub(super) static TABLE: &[Range] = &[
 pub(super) static INDEX: Index = index(TABLE);
 
 fn read_pic(pc: &mut Pc, reg: u8) -> u8 {
-    pc.wires.pics().map_or(0xff, |p| p.read(reg))
+    let Some(own) = pc.wires.own_mut() else { return 0xff };
+    let value = own.pics.read(reg);
+    own.settle();
+    value
 }
 
 fn write_pic(pc: &mut Pc, reg: u8, value: u8) {
-    if let Some(p) = pc.wires.pics() {
-        p.write(reg, value);
+    if let Some(own) = pc.wires.own_mut() {
+        own.pics.write(reg, value);
+        own.settle();
     }
 }
 
@@ -82,6 +92,7 @@ fn write_elcr(pc: &mut Pc, io: Io, value: u8) {
 }
 
 fn read_pit(pc: &mut Pc, io: Io) -> u8 {
+    pc.tick_pit(io.now);
     pc.pit.as_mut().map_or(0xff, |p| p.read(io.reg, io.now))
 }
 
@@ -93,6 +104,7 @@ fn write_pit(pc: &mut Pc, io: Io, value: u8) {
 }
 
 fn read_port61(pc: &mut Pc, io: Io) -> u8 {
+    pc.tick_pit(io.now);
     pc.pit.as_mut().map_or(0xff, |p| p.read_port61(io.now))
 }
 
@@ -100,18 +112,7 @@ fn write_port61(pc: &mut Pc, io: Io, value: u8) {
     if let Some(pit) = &mut pc.pit {
         pit.write_port61(value, io.now);
     }
-}
-
-fn read_com1(pc: &mut Pc, io: Io) -> u8 {
-    let value = pc.com1.read(io.reg, io.now);
-    pc.wires.set_isa(4, pc.com1.irq());
-    value
-}
-
-fn write_com1(pc: &mut Pc, io: Io, value: u8) {
-    pc.com1.write(io.reg, value, io.now);
-    pc.output.serial.extend(pc.com1.take_output());
-    pc.wires.set_isa(4, pc.com1.irq());
+    pc.tick_pit(io.now);
 }
 
 fn read_fw_cfg(pc: &mut Pc, io: Io, data: &mut [u8]) {

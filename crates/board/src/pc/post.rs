@@ -7,6 +7,7 @@ use hako_chips::pci::{BarKind, BarRange, Bdf, piix};
 use super::Pc;
 use super::layout::{PCI_MEMORY, PCI_PORTS};
 use super::pci::ISA_BRIDGE;
+use super::wires::Own;
 
 /// The ISA interrupts of PIRQA to PIRQD.
 pub(super) const PIRQ_IRQS: [u8; 4] = [10, 11, 10, 11];
@@ -70,7 +71,7 @@ impl Pc {
             bridge.write(piix::PIRQ_ROUTE, &PIRQ_IRQS);
         }
         self.settle_pirq_routes();
-        if let Some(pics) = self.wires.pics() {
+        if let Some(Own { pics, .. }) = self.wires.own_mut() {
             let level = PIRQ_IRQS.iter().fold(pics.read(ELCR_HIGH), |bits, irq| bits | 1 << (irq & 7));
             pics.write(ELCR_HIGH, level);
         }

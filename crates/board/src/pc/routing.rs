@@ -4,6 +4,7 @@ use hako_engine::Time;
 use hako_x86::Width;
 
 use super::Pc;
+use super::events::Touched;
 use super::ports::{INDEX, TABLE};
 
 /// One access to a port.
@@ -40,8 +41,8 @@ pub(super) struct Range {
     /// What a read gives may differ from one time to the next though nothing was written and no input came: it passes
     /// with time, or a read takes it away.
     pub volatile: bool,
-    /// No access moves an interrupt wire, A20 or an event.
-    pub still: bool,
+    /// What an access may touch.
+    pub touches: Touched,
 }
 
 impl Range {
@@ -52,7 +53,13 @@ impl Range {
         read: fn(&mut Pc, Io) -> u8,
         write: fn(&mut Pc, Io, u8),
     ) -> Range {
-        Range { first, last, handler: Handler::Bytes { read, write }, volatile: false, still: false }
+        Range {
+            first,
+            last,
+            handler: Handler::Bytes { read, write },
+            volatile: false,
+            touches: Touched::all(),
+        }
     }
 
     /// Registers of any width.
@@ -62,12 +69,27 @@ impl Range {
         read: fn(&mut Pc, Io, &mut [u8]),
         write: fn(&mut Pc, Io, &[u8]),
     ) -> Range {
-        Range { first, last, handler: Handler::Items { read, write }, volatile: false, still: false }
+        Range {
+            first,
+            last,
+            handler: Handler::Items { read, write },
+            volatile: false,
+            touches: Touched::all(),
+        }
     }
 
     /// No access moves an interrupt wire, A20 or an event: the bus need not look.
-    pub const fn still(mut self) -> Range {
-        self.still = true;
+    pub const fn still(self) -> Range {
+        self.touching(Touched::empty())
+    }
+
+    /// An access may move interrupt wires and A20, and no events but these.
+    pub const fn moving(self, events: Touched) -> Range {
+        self.touching(events.union(Touched::LINES))
+    }
+
+    const fn touching(mut self, touches: Touched) -> Range {
+        self.touches = touches;
         self
     }
 
@@ -129,9 +151,9 @@ impl Pc {
             return;
         }
         match range {
-            Some(&Range { first, handler: Handler::Items { read, .. }, volatile, still, .. }) => {
+            Some(&Range { first, handler: Handler::Items { read, .. }, volatile, touches, .. }) => {
                 self.volatile_reads += u64::from(volatile);
-                self.moved |= !still;
+                self.touched |= touches;
                 read(self, Io { now, port, reg: (port - first) as u8, width }, data);
             }
             _ => {
@@ -147,7 +169,7 @@ impl Pc {
     /// One item that is no wider than its register.
     #[inline]
     fn read_item(&mut self, now: Time, port: u16, width: Width, data: &mut [u8]) {
-        let Some(&Range { first, handler, volatile, still, .. }) = find(port) else {
+        let Some(&Range { first, handler, volatile, touches, .. }) = find(port) else {
             match self.devices.port(port) {
                 Some(bar) => self.bar_read(now, bar, data),
                 None => data.fill(0xff),
@@ -155,7 +177,7 @@ impl Pc {
             return;
         };
         self.volatile_reads += u64::from(volatile);
-        self.moved |= !still;
+        self.touched |= touches;
         let io = Io { now, port, reg: (port - first) as u8, width };
         match handler {
             Handler::Bytes { read, .. } => data.fill(read(self, io)),
@@ -184,8 +206,8 @@ impl Pc {
             return;
         }
         match range {
-            Some(&Range { first, handler: Handler::Items { write, .. }, still, .. }) => {
-                self.moved |= !still;
+            Some(&Range { first, handler: Handler::Items { write, .. }, touches, .. }) => {
+                self.touched |= touches;
                 write(self, Io { now, port, reg: (port - first) as u8, width }, data);
             }
             _ => {
@@ -201,13 +223,13 @@ impl Pc {
     /// One byte.
     #[inline]
     fn write_item(&mut self, now: Time, port: u16, data: &[u8]) {
-        let Some(&Range { first, handler, still, .. }) = find(port) else {
+        let Some(&Range { first, handler, touches, .. }) = find(port) else {
             if let Some(bar) = self.devices.port(port) {
                 self.bar_write(now, bar, data);
             }
             return;
         };
-        self.moved |= !still;
+        self.touched |= touches;
         let io = Io { now, port, reg: (port - first) as u8, width: Width::B1 };
         match handler {
             Handler::Bytes { write, .. } => write(self, io, data.first().copied().unwrap_or(0)),

@@ -15,7 +15,7 @@ pub(super) const IRQ: u8 = 8;
 const BIOS_CYLINDERS: u16 = 1024;
 
 /// A clock that shows `epoch` at power-on, with the machine's description in its RAM.
-pub(super) fn new(epoch: u64, layout: &Layout, disks: &Disks, boot: &[Drive]) -> Rtc {
+pub(super) fn new(epoch: u64, cpus: u8, layout: &Layout, disks: &Disks, boot: &[Drive]) -> Rtc {
     let mut rtc = Rtc::new(i64::try_from(epoch).unwrap_or(i64::MAX));
     rtc.set_memory(layout.low_ram(), layout.high_ram());
     rtc.set_floppies(floppy_type(disks.floppy.as_deref()), FloppyType::None);
@@ -32,7 +32,7 @@ pub(super) fn new(epoch: u64, layout: &Layout, disks: &Disks, boot: &[Drive]) ->
         Some(Drive::Cdrom(_)) => BootDevice::Cdrom,
     };
     rtc.set_boot_order([device(0), device(1), device(2)], true);
-    rtc.set_cpus(1);
+    rtc.set_cpus(cpus.into());
     rtc
 }
 

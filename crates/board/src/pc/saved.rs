@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use hako_chips::acpi_pm::AcpiPmState;
 use hako_chips::debugcon::DebugconState;
+use hako_chips::hpet::HpetState;
 use hako_chips::i8042::I8042State;
 use hako_chips::latch::LatchState;
 use hako_chips::pic::PicsState;
@@ -14,10 +15,13 @@ use hako_chips::reset_control::ResetControlState;
 use hako_chips::rtc::RtcState;
 use hako_chips::serial::SerialState;
 use hako_chips::{RestoreError, Saved, dma8237, fdc, fw_cfg, ide, pci, vga};
+use hako_engine::Time;
 use serde::{Deserialize, Serialize};
 
 use super::Pc;
-use super::wires::WiresState;
+use super::apic::ApicsState;
+use super::events::Touched;
+use super::wires::{Own, WiresState};
 
 /// Layout of the saved state.
 const VERSION: u32 = 2;
@@ -29,6 +33,8 @@ pub struct PcState {
     pub wires: WiresState,
     /// The interrupt controllers, if they are the board's.
     pub pics: Option<Saved<PicsState>>,
+    /// Local APICs and I/O APIC, if they are.
+    pub apics: Option<ApicsState>,
     /// The timer, if it is the board's.
     pub pit: Option<Saved<PitState>>,
     /// The clock.
@@ -37,8 +43,8 @@ pub struct PcState {
     pub keyboard: Saved<I8042State>,
     /// The display.
     pub vga: Saved<vga::State>,
-    /// COM1.
-    pub com1: Saved<SerialState>,
+    /// COM1 to COM4, where they exist.
+    pub coms: [Option<Saved<SerialState>>; 4],
     /// PCI configuration.
     pub pci: Saved<pci::host::State>,
     /// What each PCI device holds beside its configuration.
@@ -59,6 +65,8 @@ pub struct PcState {
     pub apm: [Saved<LatchState>; 2],
     /// ACPI power management.
     pub pm: Saved<AcpiPmState>,
+    /// The event timers.
+    pub hpet: Saved<HpetState>,
     /// The debug console.
     pub debugcon: Saved<DebugconState>,
 }
@@ -73,16 +81,17 @@ macro_rules! restored {
 }
 
 impl Pc {
-    /// What the chips hold.
-    pub fn save(&mut self) -> Saved<PcState> {
+    /// What the chips hold at `now`.
+    pub fn save(&mut self, now: Time) -> Saved<PcState> {
         let state = PcState {
             wires: self.wires.save(),
-            pics: self.wires.pics().map(|p| p.save()),
+            pics: self.wires.own_mut().map(|own| own.pics.save()),
+            apics: self.wires.own_mut().map(|own| own.apics.save(now)),
             pit: self.pit.as_ref().map(|p| p.save()),
             rtc: self.rtc.save(),
             keyboard: self.keyboard.save(),
             vga: self.vga.save(),
-            com1: self.com1.save(),
+            coms: self.coms.save(),
             pci: self.pci.save(),
             devices: self.devices.save(),
             reset_control: self.reset_control.save(),
@@ -93,6 +102,7 @@ impl Pc {
             port92: self.port92.save(),
             apm: self.apm.each_ref().map(|l| l.save()),
             pm: self.pm.save(),
+            hpet: self.hpet.save(),
             debugcon: self.debugcon.save(),
         };
         Saved { version: VERSION, state }
@@ -102,9 +112,11 @@ impl Pc {
     /// hold what they held then, and time must go on from there.
     pub fn restore(&mut self, saved: &Saved<PcState>) -> Result<(), RestoreError> {
         let s = saved.open(VERSION)?;
-        let pics = match (self.wires.pics(), &s.pics) {
-            (Some(pics), Some(saved)) => Some(restored!(pics, saved)),
-            (None, None) => None,
+        let own = match (self.wires.own_mut(), &s.pics, &s.apics) {
+            (Some(own), Some(pics), Some(apics)) => {
+                Some(Own { pics: restored!(own.pics, pics), apics: own.apics.restored(apics)? })
+            }
+            (None, None, None) => None,
             _ => return Err(RestoreError::Impossible("the interrupt controllers were somewhere else")),
         };
         let pit = match (&self.pit, &s.pit) {
@@ -115,7 +127,7 @@ impl Pc {
         let rtc = restored!(self.rtc, &s.rtc);
         let keyboard = restored!(self.keyboard, &s.keyboard);
         let vga = restored!(self.vga, &s.vga);
-        let com1 = restored!(self.com1, &s.com1);
+        let coms = self.coms.restored(&s.coms)?;
         let pci = restored!(self.pci, &s.pci);
         let reset_control = restored!(self.reset_control, &s.reset_control);
         let fw_cfg = restored!(self.fw_cfg, &s.fw_cfg);
@@ -127,19 +139,22 @@ impl Pc {
         let [apm1, apm2] = &self.apm;
         let apm = [restored!(apm1, &s.apm[0]), restored!(apm2, &s.apm[1])];
         let pm = restored!(self.pm, &s.pm);
+        let hpet = restored!(self.hpet, &s.hpet);
         let debugcon = restored!(self.debugcon, &s.debugcon);
         // The last that may be refused.
         self.devices.restore(&s.devices)?;
 
-        (self.pit, self.rtc, self.keyboard, self.vga, self.com1) = (pit, rtc, keyboard, vga, com1);
+        (self.pit, self.rtc, self.keyboard, self.vga, self.coms) = (pit, rtc, keyboard, vga, coms);
         (self.pci, self.reset_control, self.fw_cfg) = (pci, reset_control, fw_cfg);
         self.devices.settle(&self.pci);
         (self.ide, self.fdc, self.dma) = (ide, fdc, dma);
         (self.port92, self.apm, self.pm, self.debugcon) = (port92, apm, pm, debugcon);
-        self.wires.restore(&s.wires, pics);
+        self.hpet = hpet;
+        self.wires.restore(&s.wires, own);
         (self.wish, self.volatile_reads) = (None, 0);
         self.output.clear();
         self.repam();
+        self.touched = Touched::all();
         self.refresh();
         Ok(())
     }

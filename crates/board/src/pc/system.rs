@@ -2,10 +2,19 @@
 //! remember.
 
 use hako_chips::{Wish, debugexit};
+use hako_engine::{Attention, Time};
 use hako_x86::Width;
 
 use super::Pc;
+use super::events::Touched;
 use super::routing::Io;
+
+/// The port at which ACPI mode is switched on and off. On a PC an SMI handler does it; here it is the board.
+pub(super) const SMI_COMMAND: u16 = 0xb2;
+/// What switches it on.
+pub(super) const ACPI_ENABLE: u8 = 0xf1;
+/// What switches it off.
+pub(super) const ACPI_DISABLE: u8 = 0xf0;
 
 pub(super) fn read_port92(pc: &mut Pc, _io: Io) -> u8 {
     pc.port92.read()
@@ -47,6 +56,12 @@ pub(super) fn write_apm(pc: &mut Pc, io: Io, value: u8) {
     if let Some(latch) = pc.apm.get_mut(usize::from(io.reg)) {
         latch.write(value);
     }
+    match (io.port, value) {
+        (SMI_COMMAND, ACPI_ENABLE) => pc.pm.set_acpi_mode(true),
+        (SMI_COMMAND, ACPI_DISABLE) => pc.pm.set_acpi_mode(false),
+        _ => return,
+    }
+    pc.settle_sci(io.now);
 }
 
 /// The trap port cannot be read.
@@ -68,10 +83,23 @@ pub(super) fn write_pm(pc: &mut Pc, io: Io, value: u8) {
     pc.pm.write(io.reg.into(), value, io.now);
     let wish = pc.pm.take_wish();
     pc.wish(wish);
-    pc.wires.set_isa(super::SCI, pc.pm.irq(io.now));
+    pc.settle_sci(io.now);
 }
 
 impl Pc {
+    /// The wire of ACPI's interrupt.
+    pub(super) fn settle_sci(&mut self, now: Time) {
+        self.wires.set_isa(super::SCI, self.pm.irq(now));
+        self.touched |= Touched::PM | Touched::LINES;
+    }
+
+    /// The power button is pressed: an operating system that uses ACPI is told.
+    pub fn press_power_button(&mut self, now: Time) -> Attention {
+        self.pm.press_power_button();
+        self.settle_sci(now);
+        self.attention(None)
+    }
+
     /// The debug-exit port may lie anywhere and takes bytes, words and dwords; of a string only the first item gets
     /// through, because the CPU stops there.
     pub(super) fn debug_exit_hit(&mut self, port: u16, width: Width, data: &[u8]) -> bool {

@@ -29,8 +29,9 @@ pub fn run(bytes: &[u8]) {
             }
             8 => {
                 // An enabled timer interrupt is either there or lies ahead.
-                let now = clock.jump(chip.next_event(now));
-                lies_ahead(chip.next_event(now), now);
+                let now = clock.jump(chip.next_event());
+                chip.tick(now);
+                lies_ahead(chip.next_event(), now);
             }
             _ => transplant(&mut chip, AcpiPm::new(wide), AcpiPm::save, AcpiPm::restore),
         }
