@@ -113,7 +113,6 @@ fn host_bridge(facts: &Facts) -> Code {
         path("PCI0"),
         alloc::vec![
             &name("_HID", &EISAName::new("PNP0A03")),
-            &name("_ADR", &ZERO),
             &name("_UID", &ZERO),
             &name("_CRS", &crs),
             &routing(facts),
@@ -161,6 +160,7 @@ fn link(n: u8) -> Code {
             &name("_HID", &EISAName::new("PNP0C0F")),
             &name("_UID", &n),
             &name("_PRS", &choice),
+            &name("PRR0", &current),
             &Method::new(
                 path("_STA"),
                 0,
@@ -176,7 +176,6 @@ fn link(n: u8) -> Code {
                 0,
                 true,
                 alloc::vec![
-                    &name("PRR0", &current),
                     &CreateDWordField::new(&path("PRRI"), &path("PRR0"), &FIRST_NUMBER),
                     &If::new(
                         &Equal::new(&And::new(&ZERO, &route, &off), &ZERO),

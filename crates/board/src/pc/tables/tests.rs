@@ -1,5 +1,10 @@
 //! Every table parsed back.
 
+extern crate std;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -184,4 +189,45 @@ fn the_mp_table_routes_pins_to_the_inputs_of_their_lines() {
     assert_eq!(pci, [(3 << 2, 18), (4 << 2, 19), (5 << 2 | 1, 17)]);
     let timer = list.iter().find(|e| e.0 == 3 && e.1[4] == 1 && e.1[5] == 0).unwrap();
     assert_eq!(timer.1[7], 2);
+}
+
+/// Runs the reference compiler; `false` if it is not installed.
+fn iasl(dir: &Path, args: &[&str]) -> bool {
+    match Command::new("iasl").args(args).current_dir(dir).stdin(Stdio::null()).output() {
+        Err(_) => false,
+        Ok(done) => {
+            let said =
+                String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+            assert!(
+                done.status.success() && !said.contains("Error ") && !said.contains("Warning "),
+                "{said}"
+            );
+            true
+        }
+    }
+}
+
+#[test]
+fn the_reference_compiler_takes_the_tables_apart_and_together_again() {
+    let dir = std::env::temp_dir().join(std::format!("hako-acpi-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let p = Placed::new(4);
+    let fadt = p.find(b"FACP");
+    let dsdt = p.table(number(&fadt[40..44]));
+    for (name, table) in [
+        ("dsdt", dsdt),
+        ("facp", fadt),
+        ("apic", p.find(b"APIC")),
+        ("hpet", p.find(b"HPET")),
+        ("mcfg", p.find(b"MCFG")),
+    ] {
+        std::fs::write(dir.join(name).with_extension("aml"), table).unwrap();
+        if iasl(&dir, &["-d", &std::format!("{name}.aml")]) {
+            iasl(&dir, &["-oa", "-p", "again", &std::format!("{name}.dsl")]);
+            if name == "dsdt" {
+                assert_eq!(std::fs::read(dir.join("again.aml")).unwrap()[36..], table[36..]);
+            }
+        }
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
 }
