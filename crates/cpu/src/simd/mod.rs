@@ -15,5 +15,7 @@ pub(crate) mod multiply;
 pub(crate) mod shape;
 pub(crate) mod shift;
 pub(crate) mod shuffle;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux"))]
+mod tests;
 pub(crate) mod text;
 mod vector;

@@ -1,6 +1,9 @@
 //! What the tests share: a bus of RAM alone, states, random numbers.
 #![allow(dead_code)] // each test file uses a part
 
+// Named, since unit tests of the no_std crate share this too.
+use std::{format, string::String, vec::Vec};
+
 use hako_engine::{At, Attention, Bus, Lines};
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{CpuState, RFlags, SegAttr, SegReg, Segment, Width};
