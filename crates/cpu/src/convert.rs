@@ -9,6 +9,7 @@ use crate::Cpu;
 use crate::attn::Attn;
 use crate::cpuid::{IMPLEMENTED, cr4_of};
 use crate::debug;
+use crate::fpu::state::FpuState;
 use crate::msr::{MISC_ENABLE_RESET, PAT_RESET};
 use crate::mtrr::Mtrrs;
 use crate::sysregs::SysRegs;
@@ -69,6 +70,7 @@ fn check(s: &CpuState) -> Result<(), StateError> {
     if s.cr8 > 15 {
         return impossible("CR8", s.cr8);
     }
+    FpuState::from_image(&s.xsave, s.xcr0)?;
     let mut scratch = SysRegs::default();
     for &(index, value) in &s.msrs {
         if scratch.set_state_msr(index, value).is_err() {
@@ -145,7 +147,7 @@ impl Cpu {
             dr: sys.dr,
             dr6: sys.dr6,
             dr7: sys.dr7,
-            xsave: sys.xsave,
+            xsave: self.fpu.to_image(),
             msrs,
             events,
             activity: self.activity,
@@ -172,7 +174,6 @@ impl Cpu {
         self.sys = SysRegs {
             pat: PAT_RESET,
             misc_enable: MISC_ENABLE_RESET,
-            xsave: s.xsave.clone(),
             pdptes_stale: true,
             tsc_offset: if same { self.sys.tsc_offset } else { 0 },
             tsc_due: if same { self.sys.tsc_due } else { Some(s.tsc) },
@@ -180,7 +181,8 @@ impl Cpu {
             host,
             ..SysRegs::default()
         };
-        self.fpu.xcr0 = s.xcr0;
+        // `set_state` has refused what cannot be taken over.
+        self.fpu = FpuState::from_image(&s.xsave, s.xcr0).unwrap_or(FpuState::INITIAL);
         for &(index, value) in &s.msrs {
             // `set_state` has refused what is not valid.
             let _ = self.sys.set_state_msr(index, value);

@@ -166,7 +166,7 @@ impl Cpu {
             efer: 0,
             pdpte: [0; 4],
             sys: SysRegs::default(),
-            fpu: FpuState::RESET,
+            fpu: FpuState::INITIAL,
             events: Events::default(),
             activity: Activity::Running,
             lines: Lines { a20: true, ..Lines::default() },
@@ -200,7 +200,6 @@ impl Cpu {
         self.region = None;
         let state = self.power_up_state();
         self.load(&state);
-        self.fpu = FpuState::RESET;
         self.attn = Attn::empty();
     }
 

@@ -70,8 +70,7 @@ pub(crate) struct SysRegs {
     /// The host's data breakpoint that the running instruction hit.
     pub host_hit: Option<usize>,
 
-    /// Parts of the state that this CPU only carries: the XSAVE image, MSRs it does not know.
-    pub xsave: Vec<u8>,
+    /// Parts of the state that this CPU only carries: MSRs it does not know.
     pub foreign_msrs: Vec<(u32, u64)>,
 }
 

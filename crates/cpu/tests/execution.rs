@@ -325,7 +325,7 @@ fn undefined_and_unlockable_instructions_are_ud() {
         (&[0xf0, 0x39, 0x00], Why::LockNotAllowed),
         (&[0x8d, 0xc0], Why::NeedsMemoryOperand),
         (&[0x06], Why::NotIn64Bit),
-        (&[0x0f, 0x10, 0xc0], Why::NotYetImplemented),
+        (&[0x0f, 0x10, 0xc0], Why::SseDisabled),
     ] {
         assert_eq!(Guest::long(code).first_fault(), (Vector::UD, None, Some(why)), "{code:x?}");
     }

@@ -72,6 +72,10 @@ pub trait Bus {
     fn set_task_priority(&mut self, _at: At, _priority: u8) -> Option<Attention> {
         None
     }
+    /// FERR#, which reports x87 exceptions while CR0.NE is clear; PCs make IRQ 13 of it.
+    fn ferr(&mut self, _at: At, _level: bool) -> Attention {
+        Attention::empty()
+    }
     /// The levels of the lines into this CPU.
     fn lines(&mut self, at: At) -> Lines;
     /// The time-stamp counter, without the CPU's own offset.

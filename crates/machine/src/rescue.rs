@@ -36,10 +36,7 @@ fn execute(cpu: &mut Cpu, core: &mut Core, before: &CpuState) -> Result<Executed
             after.msrs.push((index, value));
         }
     }
-    if after.xsave.is_empty() {
-        after.xsave.clone_from(&before.xsave);
-    }
-    (after.xcr0, after.cr8, after.tsc) = (before.xcr0, before.cr8, before.tsc);
+    (after.cr8, after.tsc) = (before.cr8, before.tsc);
     Ok(Executed { stop, after, unknown })
 }
 

@@ -156,7 +156,7 @@ impl CpuState {
             dr: [0; 4],
             dr6: 0xffff_0ff0,
             dr7: 0x400,
-            xsave: Vec::new(),
+            xsave: reset_image(),
             msrs: Vec::new(),
             events: Events::default(),
             activity: Activity::Running,
@@ -183,6 +183,18 @@ impl CpuState {
     pub fn msr(&self, index: u32) -> Option<u64> {
         self.msrs.iter().find(|m| m.0 == index).map(|m| m.1)
     }
+}
+
+/// x87 and SSE after RESET as an XSAVE image: the control word 40h, all x87 registers zero and not empty, MXCSR 1F80h.
+fn reset_image() -> Vec<u8> {
+    let mut image = Vec::new();
+    image.resize(576, 0);
+    for (at, byte) in [(0, 0x40), (4, 0xff), (24, 0x80), (25, 0x1f), (28, 0xff), (29, 0xff), (512, 3)] {
+        if let Some(to) = image.get_mut(at) {
+            *to = byte;
+        }
+    }
+    image
 }
 
 /// Why an engine refuses a state.

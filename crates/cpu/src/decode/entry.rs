@@ -65,6 +65,8 @@ pub(crate) enum Args {
     Source,
     /// A sub-table by ModRM reg.
     Group(&'static [Entry; 8]),
+    /// The x87 instructions of an opcode, by ModRM; the opcode and ModRM are `imm`.
+    X87,
     /// A sub-table by mandatory prefix: none, 66h, F3h, F2h.
     Prefixed(&'static [Entry; 4]),
 }

@@ -9,6 +9,7 @@ mod table1;
 mod table2;
 #[cfg(test)]
 mod tests;
+mod x87;
 
 use crate::op::{BLOCK_RIP, HIGH, Handler, LOCK, MEM, Op, REP, REPNE, ZERO};
 use crate::ops::misc;
@@ -238,6 +239,11 @@ fn operands(
     if let Args::Prefixed(row) = entry.args {
         entry = &row[p.mandatory()];
     }
+    if let Args::X87 = entry.args {
+        let modrm = *b.bytes.get(b.pos).ok_or(Short)?;
+        entry = x87::entry(opcode, modrm);
+        op.imm = i32::from(opcode & 7) << 8 | i32::from(modrm);
+    }
     if let Args::Group(table) = entry.args {
         let modrm = *b.bytes.get(b.pos).ok_or(Short)?;
         let outer = entry.flags;
@@ -250,7 +256,7 @@ fn operands(
     op.osize = osize;
     let iz = if osize == 1 { 2 } else { 4 };
     match entry.args {
-        Args::None | Args::Source | Args::Group(_) | Args::Prefixed(_) => {}
+        Args::None | Args::Source | Args::Group(_) | Args::Prefixed(_) | Args::X87 => {}
         Args::Rm | Args::RmOne | Args::Reg | Args::RmIb | Args::RmIz | Args::RmSeg | Args::RmCr => {
             let modrm = b.u8()?;
             op.reg = modrm >> 3 & 7 | p.rex_bit(2);

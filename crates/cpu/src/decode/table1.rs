@@ -1,6 +1,8 @@
 //! The one-byte opcodes (SDM Vol. 2D appendix A.3, table A-2).
 
 use super::entry::{Args, CONDITIONAL, ENDS, Entry, LOCKABLE, MEM_ONLY, NO64, ONLY64, Size, UD};
+use super::x87;
+use crate::fpu::x87::control;
 use crate::op::Handler;
 use crate::operand::Segmented;
 use crate::ops::alu::{self, Adc, Add, And, Cmp, Dec, Inc, Neg, Not, Or, Sbb, Sub, Test, Xor};
@@ -203,7 +205,7 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
     t[0x98] = e(one!(mov::cbw), Args::None, V);
     t[0x99] = e(sized!(mov::cwd), Args::None, V);
     t[0x9a] = e(one!(far::call_far_imm), Ap, V).with(NO64 | ENDS);
-    t[0x9b] = e(one!(misc::wait), Args::None, V);
+    t[0x9b] = e(one!(control::wait), Args::None, V);
     t[0x9c] = e(sized!(stack::pushf), Args::None, Stack);
     t[0x9d] = e(sized!(stack::popf), Args::None, Stack);
     t[0x9e] = e(one!(mov::sahf), Args::None, Byte);
@@ -248,11 +250,7 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
     t[0xd5] = e(one!(bcd::aad), Args::Ib, Byte).with(NO64);
     t[0xd6] = e(one!(misc::salc), Args::None, Byte).with(NO64);
     t[0xd7] = e(one!(mov::xlat), Source, Byte);
-    let mut f = 0;
-    while f < 8 {
-        t[0xd8 + f] = e(one!(misc::not_yet_x87), Rm, V).with(ENDS);
-        f += 1;
-    }
+    x87::fill(&mut t);
     t[0xe0] = e(sized!(branch::loop_cc), Jb, Branch).with(ENDS).extra(0);
     t[0xe1] = e(sized!(branch::loop_cc), Jb, Branch).with(ENDS).extra(1);
     t[0xe2] = e(sized!(branch::loop_cc), Jb, Branch).with(ENDS).extra(2);

@@ -99,9 +99,6 @@ impl FpuState {
         xcr0: 1,
     };
 
-    /// After power-up or RESET (SDM Vol. 3A table 9-1); INIT leaves all of it as it is.
-    pub const RESET: FpuState = FpuState { cw: 0x40, valid: 0xff, ..FpuState::INITIAL };
-
     /// An MMX register.
     #[inline(always)]
     pub fn mmx(&self, reg: u8) -> u64 {

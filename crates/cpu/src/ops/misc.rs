@@ -34,14 +34,6 @@ pub(crate) fn not_yet_x87(cx: &mut Cx<'_>, _op: &Op) -> Step {
     Err(cx.ud(Why::NotYetImplemented))
 }
 
-/// WAIT without an FPU in need of attention.
-pub(crate) fn wait(cx: &mut Cx<'_>, _op: &Op) -> Step {
-    if cx.cpu.cr0_has(Cr0::MP | Cr0::TS) {
-        return Err(cx.fault(Vector::NM, None, Why::FpuUnavailable));
-    }
-    Ok(())
-}
-
 pub(crate) fn cmc(cx: &mut Cx<'_>, _op: &Op) -> Step {
     cx.cpu.fl = cx.cpu.fl.with_cf(!cx.cpu.fl.cf());
     Ok(())

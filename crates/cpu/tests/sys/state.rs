@@ -58,10 +58,24 @@ fn state() -> impl Strategy<Value = CpuState> {
         if long || !protected {
             st.rflags.remove(RFlags::VM);
         }
-        st.xsave = vec![7; 576];
+        st.xsave = xsave(r.2);
         st.msrs.push((0x1234, 5));
         st
     })
+}
+
+/// An image with some registers made of a number.
+fn xsave(n: u64) -> Vec<u8> {
+    let mut image = vec![0; 576];
+    image[0..2].copy_from_slice(&[n as u8 & 0x3f | 0x40, 3]);
+    image[3] = n as u8 & 0x78;
+    image[4] = n as u8;
+    image[8..16].copy_from_slice(&n.to_le_bytes());
+    image[24..32].copy_from_slice(&[0x80, 0x1f, 0, 0, 0xff, 0xff, 0, 0]);
+    image[32 + 16 * 5..][..8].copy_from_slice(&n.to_le_bytes());
+    image[160 + 16 * 11..][..8].copy_from_slice(&n.to_le_bytes());
+    image[512] = 3;
+    image
 }
 
 proptest! {

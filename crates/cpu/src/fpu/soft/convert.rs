@@ -5,7 +5,7 @@ use super::format::{Float, Parts, class};
 use super::nan;
 use super::round::round_pack;
 
-/// To another format.
+/// To another format. x87 reports denormal operands when it loads them, not when it stores.
 #[inline]
 pub(crate) fn convert<S: Float, D: Float>(a: S, env: &mut Env) -> D {
     let p = a.parts(env);
@@ -16,7 +16,7 @@ pub(crate) fn convert<S: Float, D: Float>(a: S, env: &mut Env) -> D {
         if p.class == class::INF {
             return D::infinity(p.sign);
         }
-        if p.class == class::ZERO || env.pre(DE) {
+        if p.class == class::ZERO || !S::X87 && env.pre(DE) {
             return D::zero(p.sign);
         }
     }

@@ -21,4 +21,5 @@ pub(crate) use compare::{Relation, compare, compare_parts, max, min};
 pub(crate) use convert::{convert, from_int, round_to_integral, to_int};
 pub(crate) use env::{DE, Env, IE, OE, PE, Rounding, UE, ZE};
 pub(crate) use format::{Float, Parts, class};
+pub(crate) use nan::{one as nan_of_one, two as nan_of_two};
 pub(crate) use round::round_pack;

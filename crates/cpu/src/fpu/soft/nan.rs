@@ -11,7 +11,7 @@ pub(super) fn quiet<T: Float>(nan: &Parts) -> T {
 
 /// The result of an operation with one operand that is a NaN or unsupported.
 #[cold]
-pub(super) fn one<T: Float>(a: &Parts, env: &mut Env) -> T {
+pub(crate) fn one<T: Float>(a: &Parts, env: &mut Env) -> T {
     if a.class & (class::SNAN | class::UNSUPPORTED) != 0 {
         env.flags |= IE;
     }
@@ -20,7 +20,7 @@ pub(super) fn one<T: Float>(a: &Parts, env: &mut Env) -> T {
 
 /// The result of an operation of whose two operands at least one is a NaN or unsupported.
 #[cold]
-pub(super) fn two<T: Float>(a: &Parts, b: &Parts, env: &mut Env) -> T {
+pub(crate) fn two<T: Float>(a: &Parts, b: &Parts, env: &mut Env) -> T {
     let both = a.class | b.class;
     if both & (class::SNAN | class::UNSUPPORTED) != 0 {
         env.flags |= IE;

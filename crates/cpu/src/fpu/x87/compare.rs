@@ -1,0 +1,106 @@
+//! FCOM, FUCOM, FICOM, FCOMI, FUCOMI, FTST, FXAM.
+
+use super::sti;
+use crate::cx::{Cx, Step};
+use crate::flags::Flags;
+use crate::fpu::soft::{self, DE, Env, Float, IE, Parts, Relation, class};
+use crate::fpu::stack::{C0, C1, C2, C3};
+use crate::fpu::state::F80;
+use crate::op::Op;
+use crate::operand::{Address, Operand};
+
+/// The condition code for a relation of ST(0) to the source (SDM Vol. 2, FCOM).
+fn condition(r: Relation) -> u16 {
+    match r {
+        Relation::Greater => 0,
+        Relation::Less => C0,
+        Relation::Equal => C3,
+        Relation::Unordered => C0 | C2 | C3,
+    }
+}
+
+/// How ST(0) relates to a source, which may be an empty register; `None` where an unmasked exception stops the
+/// instruction.
+fn relate(cx: &mut Cx<'_>, empty: bool, source: impl Fn(&Env) -> Parts, quiet: bool) -> Option<Relation> {
+    let fpu = cx.x();
+    if empty || fpu.empty(0) {
+        return fpu.underflow().then_some(Relation::Unordered);
+    }
+    let mut env = fpu.env();
+    let relation = soft::compare_parts(fpu.st(0).parts(&env), source(&env), quiet, &mut env);
+    fpu.finish(&env);
+    (env.unmasked() & (IE | DE) == 0).then_some(relation)
+}
+
+/// Compares and sets the condition code, then pops.
+fn compare(cx: &mut Cx<'_>, empty: bool, source: impl Fn(&Env) -> Parts, quiet: bool, pops: u8) -> Step {
+    if let Some(relation) = relate(cx, empty, source, quiet) {
+        cx.x().set_cc(condition(relation));
+        (0..pops).for_each(|_| cx.x().pop());
+    }
+    Ok(())
+}
+
+/// FCOM and FUCOM with a register, with none to two pops.
+pub(crate) fn st<const QUIET: bool, const POPS: u8>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    cx.begin(op)?;
+    let (value, empty) = (cx.cpu.fpu.st(sti(op)), cx.cpu.fpu.empty(sti(op)));
+    compare(cx, empty, |env| value.parts(env), QUIET, POPS)
+}
+
+/// FCOM m32 and m64.
+pub(crate) fn mem<T: Float + Operand, A: Address, const POPS: u8>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let value: T = cx.operand::<T, A>(op)?;
+    compare(cx, false, |env| value.parts(env), false, POPS)
+}
+
+/// FICOM.
+pub(crate) fn int<T: Operand, A: Address, const POPS: u8>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    let value = cx.operand::<T, A>(op)?.sext() as i64;
+    compare(cx, false, |env| soft::from_int::<F80>(value, &mut env.clone()).parts(env), false, POPS)
+}
+
+/// FTST: with zero.
+pub(crate) fn ftst(cx: &mut Cx<'_>, op: &Op) -> Step {
+    cx.begin(op)?;
+    compare(cx, false, |env| F80::zero(false).parts(env), false, 0)
+}
+
+/// FCOMI and FUCOMI: the result goes to ZF, PF and CF; the other arithmetic flags are cleared.
+pub(crate) fn flags<const QUIET: bool, const POPS: u8>(cx: &mut Cx<'_>, op: &Op) -> Step {
+    const CF: u64 = 1;
+    const PF: u64 = 4;
+    const ZF: u64 = 0x40;
+    cx.begin(op)?;
+    let (value, empty) = (cx.cpu.fpu.st(sti(op)), cx.cpu.fpu.empty(sti(op)));
+    if let Some(relation) = relate(cx, empty, |env| value.parts(env), QUIET) {
+        cx.x().sw &= !C1;
+        cx.cpu.fl = Flags::from_bits(match relation {
+            Relation::Greater => 0,
+            Relation::Less => CF,
+            Relation::Equal => ZF,
+            Relation::Unordered => ZF | PF | CF,
+        });
+        (0..POPS).for_each(|_| cx.x().pop());
+    }
+    Ok(())
+}
+
+/// FXAM: what is in ST(0), and its sign even if it is empty.
+pub(crate) fn fxam(cx: &mut Cx<'_>, op: &Op) -> Step {
+    cx.begin(op)?;
+    let fpu = cx.x();
+    let p = fpu.st(0).parts(&fpu.env());
+    let kind = match p.class {
+        _ if fpu.empty(0) => C3 | C0,
+        class::UNSUPPORTED => 0,
+        class::QNAN | class::SNAN => C0,
+        class::INF => C2 | C0,
+        class::ZERO => C3,
+        class::DENORMAL => C3 | C2,
+        _ => C2,
+    };
+    let sign = if fpu.st(0).sign() { C1 } else { 0 };
+    fpu.set_cc(kind | sign);
+    Ok(())
+}
