@@ -53,7 +53,7 @@ global_asm!(
     r#"
     .section .text.guests, "ax"
     .global guest_compute, guest_calls, guest_indirect, guest_memory, guest_ports, guest_pages, guest_smc, guest_cr3
-    .global guest_int, guest_fault, guest_strings, guest_end
+    .global guest_int, guest_fault, guest_strings, guest_packed, guest_copy, guest_singles, guest_doubles, guest_end
 guest_compute:
     xor     edx, edx
     xor     r8d, r8d
@@ -165,6 +165,60 @@ guest_strings:
     dec     ebx
     jnz     1b
     hlt
+guest_packed:
+1:  movdqa  xmm0, [rsi]
+    paddd   xmm0, [rsi + 16]
+    paddd   xmm1, xmm0
+    paddusb xmm2, xmm1
+    pxor    xmm3, xmm2
+    pshufd  xmm4, xmm3, 0x1b
+    pcmpeqb xmm4, xmm0
+    pmovmskb eax, xmm4
+    dec     ebx
+    jnz     1b
+    hlt
+guest_copy:
+1:  movaps  xmm0, [rsi]
+    movaps  xmm1, [rsi + 16]
+    movaps  xmm2, [rsi + 32]
+    movaps  xmm3, [rsi + 48]
+    movaps  [rsi + 4096], xmm0
+    movaps  [rsi + 4112], xmm1
+    movups  [rsi + 4129], xmm2
+    movups  [rsi + 4145], xmm3
+    dec     ebx
+    jnz     1b
+    hlt
+guest_singles:
+    mov     eax, 0x3f8ccccd
+    movd    xmm0, eax
+    shufps  xmm0, xmm0, 0
+    movaps  xmm1, xmm0
+    movaps  xmm3, xmm0
+1:  movaps  xmm2, xmm0
+    addps   xmm2, xmm1
+    mulps   xmm2, xmm3
+    subps   xmm2, xmm1
+    divps   xmm2, xmm1
+    maxps   xmm2, xmm0
+    dec     ebx
+    jnz     1b
+    hlt
+guest_doubles:
+    mov     rax, 0x3ff199999999999a
+    movq    xmm0, rax
+    movapd  xmm1, xmm0
+1:  movapd  xmm2, xmm0
+    mulsd   xmm2, xmm1
+    addsd   xmm2, xmm1
+    mulsd   xmm2, xmm1
+    subsd   xmm2, xmm0
+    ucomisd xmm2, xmm0
+    cvtsi2sd xmm3, ebx
+    cvttsd2si eax, xmm3
+    dec     ebx
+    jnz     1b
+    hlt
 guest_end:
     .text
 "#
@@ -182,6 +236,10 @@ unsafe extern "C" {
     static guest_int: u8;
     static guest_fault: u8;
     static guest_strings: u8;
+    static guest_packed: u8;
+    static guest_copy: u8;
+    static guest_singles: u8;
+    static guest_doubles: u8;
     static guest_end: u8;
 }
 
@@ -228,7 +286,7 @@ fn machine(code: &[u8], rounds: u64) -> (Cpu, Flat) {
         |selector, attr| Segment { selector, attr: SegAttr::from_bits_retain(attr), limit: !0, base: 0 };
     s.seg = [seg(0x10, 0xc093); 6];
     s.seg[SegReg::Cs as usize] = seg(8, 0xa09b);
-    (s.cr0, s.cr3, s.cr4, s.efer) = (0x8001_0031, 0x1000, 0x20, 0x500);
+    (s.cr0, s.cr3, s.cr4, s.efer) = (0x8001_0031, 0x1000, 0x620, 0x500);
     s.gdtr = DescTable { base: 0x6000, limit: 0x17 };
     s.idtr = DescTable { base: 0x5000, limit: 0xfff };
     s.rip = CODE;
@@ -332,6 +390,10 @@ fn main() {
             ("int", &guest_int, 1_000_000, "int and iretq"),
             ("fault", &guest_fault, 500_000, "fault and iretq"),
             ("strings", &guest_strings, 50_000, "8 KiB"),
+            ("packed", &guest_packed, 1_000_000, "round"),
+            ("copy", &guest_copy, 1_000_000, "128 bytes"),
+            ("singles", &guest_singles, 1_000_000, "round"),
+            ("doubles", &guest_doubles, 1_000_000, "round"),
         ]
     };
     for (name, from, rounds, per) in g {

@@ -9,19 +9,7 @@ use crate::op::Op;
 use crate::why::Why;
 
 /// What of [`MAX`] is not done yet.
-const MISSING: Features = Features::FPU
-    .with(Features::MMX)
-    .with(Features::FXSR)
-    .with(Features::SSE)
-    .with(Features::SSE2)
-    .with(Features::SSE3)
-    .with(Features::SSSE3)
-    .with(Features::SSE41)
-    .with(Features::SSE42)
-    .with(Features::AES)
-    .with(Features::PCLMULQDQ)
-    .with(Features::XSAVE)
-    .with(Features::XSAVEOPT);
+const MISSING: Features = Features::FPU.with(Features::FXSR).with(Features::XSAVE).with(Features::XSAVEOPT);
 
 /// What this CPU implements; the local APIC and what belongs to it are there where the bus has one.
 pub(crate) const IMPLEMENTED: Features = MAX.features.without(MISSING);

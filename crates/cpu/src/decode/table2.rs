@@ -97,22 +97,16 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     t[0x08] = e(one!(sys::invd), Args::None, V).with(ENDS);
     t[0x09] = e(one!(sys::wbinvd), Args::None, V).with(ENDS);
     t[0x0d] = NOP;
-    let mut i = 0x10;
-    while i < 0x18 {
-        t[i] = SSE;
-        // Prefetches and reserved NOPs.
-        t[i + 8] = NOP;
+    // Prefetches and reserved NOPs.
+    let mut i = 0x18;
+    while i < 0x20 {
+        t[i] = NOP;
         i += 1;
     }
     t[0x20] = e(one!(control::mov_from_cr), RmCr, Native).with(ENDS);
     t[0x21] = e(one!(control::mov_from_dr), RmCr, Native).with(ENDS);
     t[0x22] = e(one!(control::mov_to_cr), RmCr, Native).with(ENDS);
     t[0x23] = e(one!(control::mov_to_dr), RmCr, Native).with(ENDS);
-    i = 0x28;
-    while i < 0x30 {
-        t[i] = SSE;
-        i += 1;
-    }
     t[0x30] = e(one!(msr::wrmsr), Args::None, V).with(ENDS);
     t[0x31] = e(one!(msr::rdtsc), Args::None, V);
     t[0x32] = e(one!(msr::rdmsr), Args::None, V).with(ENDS);
@@ -122,20 +116,11 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     i = 0;
     while i < 16 {
         t[0x40 + i] = e(sized!(mov::cmov), Rm, V).extra(i as u8);
-        t[0x50 + i] = SSE;
-        t[0x60 + i] = SSE;
-        t[0x70 + i] = SSE;
         t[0x80 + i] = e(&JCC[i], Jz, Branch).with(CONDITIONAL);
         t[0x90 + i] = e(one!(mov::setcc), Rm, Byte).extra(i as u8);
-        t[0xd0 + i] = SSE;
-        t[0xe0 + i] = SSE;
-        if i < 15 {
-            t[0xf0 + i] = SSE;
-        }
         i += 1;
     }
-    t[0x78] = UD;
-    t[0x79] = UD;
+    t[0x77] = SSE;
     t[0xa0] = e(one!(seg::push_sreg), Args::None, Stack).extra(4);
     t[0xa1] = e(one!(seg::pop_sreg), Args::None, Stack).extra(4);
     t[0xa2] = e(one!(cpuid::cpuid), Args::None, V);
@@ -166,11 +151,7 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     t[0xbf] = e(extend!(movsx, movsx_mem, u16), Rm, V);
     t[0xc0] = e(sized!(atomic::xadd), Rm, Byte).with(LOCKABLE);
     t[0xc1] = e(sized!(atomic::xadd), Rm, V).with(LOCKABLE);
-    t[0xc2] = SSE;
     t[0xc3] = e(sized!(mov::reg_reg; @mov::mem_reg), Rm, Y).with(MEM_ONLY);
-    t[0xc4] = SSE;
-    t[0xc5] = SSE;
-    t[0xc6] = SSE;
     t[0xc7] = system::GROUP9;
     i = 0;
     while i < 8 {
