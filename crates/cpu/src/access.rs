@@ -4,7 +4,7 @@
 //! cached code, breakpoints, odd segments) goes through [`Span`]: the checked pieces of an access, resolved before
 //! anything is read or written.
 
-use hako_mem::{Gpa, PAGE_MASK, PAGE_SIZE, PageFlags, RegionKind, SlabOffset, Word};
+use hako_mem::{Gpa, Lookup, PAGE_MASK, PAGE_SIZE, PageFlags, RegionKind, SlabOffset, Word};
 use hako_x86::{SegAttr, SegReg, Vector};
 
 use crate::attn::Attn;
@@ -291,13 +291,11 @@ impl Cx<'_> {
     /// Translates all pages of an access of 1 to 16 bytes.
     #[inline]
     pub fn span(&mut self, lin: u64, n: u64, access: Access, who: Who) -> Result<Span, Trap> {
-        if !self.cpu.watch
-            && lin & PAGE_MASK <= PAGE_SIZE - n
-            && let Some(first) = self.hit(lin, access, who)
-        {
-            return Ok(Span { first, split: n as u8, second: first });
+        if self.cpu.watch || lin & PAGE_MASK > PAGE_SIZE - n {
+            return self.span_slow(lin, n, access, who);
         }
-        self.span_slow(lin, n, access, who)
+        let first = self.translate(lin, access, who)?;
+        Ok(Span { first, split: n as u8, second: first })
     }
 
     #[inline(never)]
@@ -361,6 +359,8 @@ impl Cx<'_> {
                 self.cpu.counters.ram_writes = self.cpu.counters.ram_writes.wrapping_add(1);
                 let code = self.slab.flags(SlabOffset(off)).has(PageFlags::CODE);
                 self.cpu.tlb.write.fill(lin, if code { key | CODE } else { key }, off);
+                // What may be written may be read.
+                self.cpu.tlb.read.fill(lin, key, off);
             }
             _ => {}
         }
@@ -370,17 +370,12 @@ impl Cx<'_> {
     // ---- by physical address ----
 
     /// Where a physical address leads; the A20 gate is applied.
+    #[inline]
     pub fn phys(&mut self, gpa: u64) -> Phys {
         let gpa = if self.cpu.lines.a20 { gpa } else { gpa & !(1 << 20) };
         let hit = match self.cpu.region {
             Some((start, r)) if gpa.wrapping_sub(start) < r.left => Some((gpa - start, r)),
-            _ => {
-                let found = self.cpu.memory.as_ref().and_then(|m| m.lookup(Gpa(gpa)));
-                if let Some(r) = found {
-                    self.cpu.region = Some((gpa, r));
-                }
-                found.map(|r| (0, r))
-            }
+            _ => self.look_up(gpa),
         };
         match hit {
             Some((into, r)) if r.kind == RegionKind::Ram => Phys::Ram(r.offset.0.wrapping_add(into)),
@@ -389,10 +384,21 @@ impl Cx<'_> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
+    fn look_up(&mut self, gpa: u64) -> Option<(u64, Lookup)> {
+        let found = self.cpu.memory.as_ref()?.lookup(Gpa(gpa))?;
+        self.cpu.region = Some((gpa, found));
+        Some((0, found))
+    }
+
     /// Reads from a physical address (paging entries), naturally aligned.
+    #[inline]
     pub fn read_phys<T: Word>(&mut self, gpa: u64) -> T {
-        let phys = self.phys(gpa);
-        T::from_u128(self.load_bytes(phys, size_of::<T>()))
+        match self.phys(gpa) {
+            Phys::Plain(off) | Phys::Ram(off) | Phys::Rom(off, _) => self.slab.load(off),
+            device => T::from_u128(self.load_bytes(device, size_of::<T>())),
+        }
     }
 
     /// Writes to a physical address, naturally aligned.

@@ -296,6 +296,18 @@ impl Cpu {
         self.update_key();
     }
 
+    /// Recomputes what CS, SS and CPL decide: in 64-bit mode segments other than FS and GS have neither base nor limit.
+    pub(crate) fn update_level(&mut self) {
+        let was_long = self.long64();
+        self.update_code();
+        if !was_long || !self.long64() {
+            return self.update_mode();
+        }
+        self.update_fast(SegReg::Fs);
+        self.update_fast(SegReg::Gs);
+        self.update_key();
+    }
+
     /// What CS says: the size of code and its end.
     fn update_code(&mut self) {
         let cs = &self.seg[SegReg::Cs as usize];

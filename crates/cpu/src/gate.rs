@@ -295,7 +295,7 @@ impl Cx<'_> {
         self.cpu.cpl = target.cpl;
         let cleared = CLEARED | if target.interrupt { RFlags::IF.bits() } else { 0 };
         self.cpu.set_rflags(self.cpu.rflags() & !cleared);
-        self.cpu.update_mode();
+        self.cpu.update_level();
     }
 
     /// Through a task gate: the new task's stack gets the error code (SDM Vol. 3A 6.12.2).

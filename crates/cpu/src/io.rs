@@ -1,6 +1,7 @@
 //! IN, OUT, INS, OUTS and who may use them (SDM Vol. 1 chapter 19; Vol. 2).
 
-use hako_x86::{Cr0, Width, tss};
+use hako_mem::SlabOffset;
+use hako_x86::{Cr0, RFlags, Width, tss};
 
 use crate::cx::{Cx, Step, Trap};
 use crate::debug;
@@ -121,20 +122,70 @@ pub(crate) fn out_dx(cx: &mut Cx<'_>, op: &Op) -> Step {
     cx.out_from_accumulator(port_in_dx(cx), op)
 }
 
+/// The most bytes that one call of the bus moves.
+const CHUNK: usize = 512;
+
+impl Cx<'_> {
+    /// How many of at most `most` items at `off` may go in one call of the bus: those of one page, upwards. The time of all
+    /// of them is that of the first; events that are due end a run of iterations before, as `most` knows.
+    fn chunk(&self, op: &Op, seg: u8, off: u64, bytes: u64, most: u64) -> u64 {
+        if most == 1 || self.cpu.flag(RFlags::DF) {
+            return 1;
+        }
+        most.min(self.run_length(op, seg, off, bytes)).min(CHUNK as u64 / bytes)
+    }
+
+    /// INS of several items into RAM that the TLB knows to be writable; `false` if it is none.
+    fn ins_chunk(&mut self, port: u16, width: Width, off: u64, n: u64) -> bool {
+        let mut data = [0; CHUNK];
+        let len = n * width.bytes() as u64;
+        let Some(to) = self.write_hit(ES, off, len) else { return false };
+        let Some(data) = data.get_mut(..len as usize) else { return false };
+        let at = self.at();
+        let attention = self.bus.port_in(at, port, width, data);
+        self.slab.write(SlabOffset(to), data);
+        self.cpu.attend_bus(attention);
+        self.port_done(port, width);
+        true
+    }
+
+    /// OUTS of several items from RAM that the TLB knows; `false` if it is none.
+    fn outs_chunk(&mut self, port: u16, width: Width, seg: u8, off: u64, n: u64) -> bool {
+        let mut data = [0; CHUNK];
+        let len = n * width.bytes() as u64;
+        let Some(from) = self.read_hit(seg, off, len) else { return false };
+        let Some(data) = data.get_mut(..len as usize) else { return false };
+        if !self.slab.read(SlabOffset(from), data) {
+            return false;
+        }
+        let at = self.at();
+        let attention = self.bus.port_out(at, port, width, data);
+        self.cpu.attend_bus(attention);
+        self.port_done(port, width);
+        true
+    }
+}
+
 /// INS: memory is checked before the port is read, so that no byte is lost to a fault.
 pub(crate) fn ins(cx: &mut Cx<'_>, op: &Op) -> Step {
     let width = width(op);
-    cx.repeat(op, |cx, op, _| {
+    cx.repeat(op, |cx, op, most| {
         let port = port_in_dx(cx);
         cx.check_port(port, width)?;
-        let span = cx.probe(ES, cx.index_reg(op, RDI), width.bytes() as u64, Access::Write)?;
+        let (off, bytes) = (cx.index_reg(op, RDI), width.bytes() as u64);
+        let n = cx.chunk(op, ES, off, bytes, most);
+        if n > 1 && cx.ins_chunk(port, width, off, n) {
+            cx.advance(op, RDI, bytes, n);
+            return Ok((n, true));
+        }
+        let span = cx.probe(ES, off, bytes, Access::Write)?;
         let value = cx.port_in(port, width);
         match width {
             Width::B1 => cx.store_span(&span, value as u8),
             Width::B2 => cx.store_span(&span, value as u16),
             _ => cx.store_span(&span, value),
         }
-        cx.advance(op, RDI, width.bytes() as u64, 1);
+        cx.advance(op, RDI, bytes, 1);
         Ok((1, true))
     })
 }
@@ -142,12 +193,18 @@ pub(crate) fn ins(cx: &mut Cx<'_>, op: &Op) -> Step {
 /// OUTS.
 pub(crate) fn outs(cx: &mut Cx<'_>, op: &Op) -> Step {
     let width = width(op);
-    cx.repeat(op, |cx, op, _| {
+    cx.repeat(op, |cx, op, most| {
         let port = port_in_dx(cx);
         cx.check_port(port, width)?;
+        let (off, bytes) = (cx.index_reg(op, RSI), width.bytes() as u64);
+        let n = cx.chunk(op, op.seg, off, bytes, most);
+        if n > 1 && cx.outs_chunk(port, width, op.seg, off, n) {
+            cx.advance(op, RSI, bytes, n);
+            return Ok((n, true));
+        }
         let value = read_item(cx, op)?;
         cx.port_out(port, width, value);
-        cx.advance(op, RSI, width.bytes() as u64, 1);
+        cx.advance(op, RSI, bytes, 1);
         Ok((1, true))
     })
 }

@@ -167,7 +167,7 @@ fn in_protected_mode(cx: &mut Cx<'_>, osize: u8) -> Step {
         cx.cpu.set_rflags(flags);
     }
     // Alignment checks follow AC and the new level.
-    cx.cpu.update_mode();
+    cx.cpu.update_level();
     Ok(())
 }
 

@@ -144,7 +144,7 @@ impl Cx<'_> {
         let mut table = root;
         // Where the entries on the way are, and what they hold.
         let mut path = [(0u64, 0u64); 4];
-        let (mut allowed, mut nx) = (RW | US, 0);
+        let (mut allowed, mut nx, mut accessed) = (RW | US, 0, A);
         for (depth, level) in levels.iter().enumerate() {
             let index = lin >> level.shift & ((1 << level.bits) - 1);
             let at = table + index * size_of::<T>() as u64;
@@ -154,16 +154,17 @@ impl Cx<'_> {
             }
             let large = level.large && entry & PS != 0;
             let mut reserved = level.reserved | no_nx;
-            if level.shift == 30 && !self.cpu.has(Features::PDPE1GB) {
-                reserved |= PS;
-            }
             if large {
+                if level.shift == 30 && !self.cpu.has(Features::PDPE1GB) {
+                    reserved |= PS;
+                }
                 reserved |= if wide { (1 << level.shift) - 0x2000 } else { 1 << 21 };
             }
             if entry & reserved != 0 {
                 return Err(self.page_fault(lin, access, who, error::P | error::RSVD, Why::PageReservedBit));
             }
             allowed &= entry;
+            accessed &= entry;
             nx |= entry & NX;
             if let Some(step) = path.get_mut(depth) {
                 *step = (at, entry);
@@ -172,12 +173,9 @@ impl Cx<'_> {
                 if let Some(why) = self.denied(access, who, allowed, wide && nx != 0) {
                     return Err(self.page_fault(lin, access, who, error::P, why));
                 }
-                for (i, &(at, entry)) in path.iter().enumerate().take(depth + 1) {
-                    let dirty = if i == depth && access == Access::Write { D } else { 0 };
-                    let marked = entry | A | dirty;
-                    if marked != entry {
-                        self.write_phys(at, T::from_u64(marked));
-                    }
+                let dirty = if access == Access::Write { D } else { 0 };
+                if accessed == 0 || entry & dirty != dirty {
+                    self.mark_entries::<T>(&path[..=depth & 3], dirty);
                 }
                 if large {
                     self.cpu.tlb.note_large(lin, level.shift);
@@ -196,6 +194,17 @@ impl Cx<'_> {
             table = entry & ADDRESS & if wide { !0 } else { 0xffff_f000 };
         }
         Ok(lin)
+    }
+
+    /// Sets the accessed bits of the entries on a path, and bits of the last one.
+    #[inline(never)]
+    fn mark_entries<T: Word>(&mut self, path: &[(u64, u64)], dirty: u64) {
+        for (i, &(at, entry)) in path.iter().enumerate() {
+            let marked = entry | A | if i + 1 == path.len() { dirty } else { 0 };
+            if marked != entry {
+                self.write_phys(at, T::from_u64(marked));
+            }
+        }
     }
 
     /// Which right the access lacks (SDM Vol. 3A 4.6.1).

@@ -45,7 +45,7 @@ fn transfer(cx: &mut Cx<'_>, cs: Segment, ss: Segment, cpl: u8, rip: u64) {
     cx.cpu.seg[SegReg::Ss as usize] = ss;
     cx.cpu.cpl = cpl;
     cx.cpu.rip = rip;
-    cx.cpu.update_mode();
+    cx.cpu.update_level();
 }
 
 /// SYSENTER.

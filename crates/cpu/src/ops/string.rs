@@ -85,7 +85,7 @@ impl Cx<'_> {
     }
 
     /// How many elements of `bytes` fit, from `off` upwards, in this page and before the address size wraps.
-    fn run_length(&self, op: &Op, seg: u8, off: u64, bytes: u64) -> u64 {
+    pub fn run_length(&self, op: &Op, seg: u8, off: u64, bytes: u64) -> u64 {
         let lin = self.cpu.fast[usize::from(seg & 7)].base.wrapping_add(off);
         let page = PAGE_SIZE - (lin & PAGE_MASK);
         let wrap = ADDRESS_MASK[usize::from(op.asize & 3)].wrapping_sub(off).saturating_add(1);

@@ -64,6 +64,13 @@ pub struct Board {
     pub acknowledged: u32,
     pub ports: Vec<(u16, u32)>,
     pub input: u32,
+    /// What ports give before `input`.
+    pub input_bytes: Vec<u8>,
+    /// All bytes written to ports, and in how many calls.
+    pub written: Vec<u8>,
+    pub calls: u32,
+    /// What port accesses report.
+    pub attention: Attention,
     pub tsc: u64,
     pub msr: Option<(u32, u64)>,
     /// The task priority, if a local APIC keeps it.
@@ -72,16 +79,25 @@ pub struct Board {
 
 impl Bus for Board {
     fn port_in(&mut self, _: At, _: u16, _: Width, data: &mut [u8]) -> Attention {
-        for (to, from) in data.iter_mut().zip(self.input.to_le_bytes()) {
+        if !self.input_bytes.is_empty() {
+            let given: Vec<u8> = self.input_bytes.drain(..data.len()).collect();
+            data.copy_from_slice(&given);
+            return self.attention;
+        }
+        for (to, from) in data.iter_mut().zip(self.input.to_le_bytes().into_iter().cycle()) {
             *to = from;
         }
-        Attention::empty()
+        self.attention
     }
-    fn port_out(&mut self, _: At, port: u16, _: Width, data: &[u8]) -> Attention {
-        let mut bytes = [0; 4];
-        bytes[..data.len()].copy_from_slice(data);
-        self.ports.push((port, u32::from_le_bytes(bytes)));
-        Attention::empty()
+    fn port_out(&mut self, _: At, port: u16, width: Width, data: &[u8]) -> Attention {
+        self.calls += 1;
+        self.written.extend(data);
+        for item in data.chunks(width.bytes()) {
+            let mut bytes = [0; 4];
+            bytes[..item.len()].copy_from_slice(item);
+            self.ports.push((port, u32::from_le_bytes(bytes)));
+        }
+        self.attention
     }
     fn mmio_read(&mut self, _: At, _: Gpa, data: &mut [u8]) -> Attention {
         data.fill(0xff);
@@ -141,6 +157,10 @@ impl Pc {
             acknowledged: 0,
             ports: Vec::new(),
             input: 0,
+            input_bytes: Vec::new(),
+            written: Vec::new(),
+            calls: 0,
+            attention: Attention::empty(),
             tsc: 0,
             msr: None,
             priority: None,

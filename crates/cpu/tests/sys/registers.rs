@@ -1,7 +1,8 @@
 //! Control registers, MSRs, CPUID, the time-stamp counter, ports (SDM Vol. 3A 2.5, 9.8; Vol. 4; Vol. 1 chapter 19).
 
 use crate::machine::{DATA, Pc, TSS, sel};
-use hako_cpu::{Config, Cpu, Why};
+use hako_cpu::{Config, Cpu, StopKind, Why};
+use hako_engine::Attention;
 use hako_x86::{Cr0, Cr4, Efer, Features, Gpr, RFlags, SegReg, Vector, msr, parse_cpu};
 
 const MOV_CR0: [u8; 3] = [0x0f, 0x22, 0xc0];
@@ -403,6 +404,66 @@ fn string_io_moves_and_counts() {
     // insw
     pc.code(&[0x66, 0x6d]).ok();
     assert_eq!((pc.peek32(DATA), pc.reg(Gpr::Rdi)), (0x1234, DATA + 2));
+}
+
+#[test]
+fn repeated_string_io_takes_what_lies_in_one_page_at_once() {
+    // 600 words from the end of a page on, written until count 250, then to the end.
+    let start = DATA + 0xf00;
+    let mut pc = Pc::protected(0);
+    let data: Vec<u8> = (0..1200).map(|i| (i * 7) as u8).collect();
+    pc.poke(start, &data);
+    pc.set_reg(Gpr::Rsi, start);
+    pc.set_reg(Gpr::Rcx, 600);
+    pc.set_reg(Gpr::Rdx, 0x1f0);
+    // rep outsw
+    pc.code(&[0xf3, 0x66, 0x6f]).run(250);
+    assert_eq!((pc.reg(Gpr::Rcx), pc.reg(Gpr::Rsi), pc.state.rip), (350, start + 500, 0x8000));
+    pc.go_on(350);
+    assert_eq!((pc.reg(Gpr::Rcx), pc.reg(Gpr::Rsi), pc.state.rip), (0, start + 1200, 0x8003));
+    assert_eq!((&pc.board.written, pc.cpu.count()), (&data, 600));
+    assert!(pc.board.calls < 12, "{} calls", pc.board.calls);
+    // rep insw
+    pc.board.input_bytes = data.clone();
+    pc.poke(start, &[0; 1200]);
+    pc.state.rip = 0x8000;
+    pc.set_reg(Gpr::Rdi, start);
+    pc.set_reg(Gpr::Rcx, 600);
+    pc.code(&[0xf3, 0x66, 0x6d]).run(600);
+    let mut back = [0; 1200];
+    pc.board.memory.read(hako_mem::Gpa(start), &mut back).unwrap();
+    assert_eq!((back.as_slice(), pc.reg(Gpr::Rcx), pc.reg(Gpr::Rdi)), (data.as_slice(), 0, start + 1200));
+}
+
+#[test]
+fn what_a_device_reports_ends_the_repetition() {
+    let mut pc = Pc::protected(0);
+    pc.set_reg(Gpr::Rsi, DATA);
+    pc.set_reg(Gpr::Rcx, 2000);
+    pc.board.attention = Attention::WISH;
+    pc.code(&[0xf3, 0x6e]);
+    assert_eq!(pc.run(2000).kind, StopKind::Wish);
+    // As many as were given are done and counted, no more.
+    let written = pc.board.written.len() as u64;
+    assert_eq!(
+        (pc.cpu.count(), pc.reg(Gpr::Rcx), pc.reg(Gpr::Rsi)),
+        (written, 2000 - written, DATA + written)
+    );
+    assert_eq!(pc.state.rip, 0x8000);
+}
+
+#[test]
+fn repeated_input_faults_at_the_item_that_cannot_be_stored() {
+    let mut pc = Pc::long(0);
+    pc.state.idtr.limit = 0;
+    pc.board.input_bytes = vec![5; 100];
+    // The second 2 MiB are not mapped.
+    pc.set_reg(Gpr::Rdi, 0x1f_fff0);
+    pc.set_reg(Gpr::Rcx, 100);
+    pc.code(&[0xf3, 0x6c]).run(100);
+    let fault = *pc.cpu.faults().iter().next().unwrap();
+    assert_eq!((fault.vector, fault.cr2, fault.count), (Vector::PF, 0x20_0000, 16));
+    assert_eq!((pc.reg(Gpr::Rcx), pc.reg(Gpr::Rdi), pc.board.input_bytes.len()), (84, 0x20_0000, 84));
 }
 
 #[test]
