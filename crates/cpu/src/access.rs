@@ -104,7 +104,7 @@ impl Cx<'_> {
             return None;
         }
         let at = self.cpu.tlb.write.find_code(s.base.wrapping_add(off), n)?;
-        (!self.cpu.blocks.touches(at, n)).then_some(at)
+        (!self.cpu.blocks.touches(&self.slab, at, n)).then_some(at)
     }
 
     #[cold]
@@ -357,7 +357,7 @@ impl Cx<'_> {
             (Phys::Ram(off), Access::Write) => {
                 self.slab.set_flags(SlabOffset(off), PageFlags::DIRTY);
                 self.cpu.counters.ram_writes = self.cpu.counters.ram_writes.wrapping_add(1);
-                let code = self.slab.flags(SlabOffset(off)).has(PageFlags::CODE);
+                let code = self.slab.flags(SlabOffset(off)).any(PageFlags::CODE);
                 self.cpu.tlb.write.fill(lin, if code { key | CODE } else { key }, off);
                 // What may be written may be read.
                 self.cpu.tlb.read.fill(lin, key, off);
@@ -470,7 +470,7 @@ impl Cx<'_> {
         let bytes = value.to_le_bytes();
         match phys {
             Phys::Plain(off) | Phys::Ram(off) => {
-                if self.slab.flags(SlabOffset(off)).has(PageFlags::CODE) {
+                if self.slab.flags(SlabOffset(off)).any(PageFlags::CODE) {
                     self.code_written(off, n as u64);
                 }
                 match n {

@@ -102,15 +102,22 @@ pub(crate) struct Blocks {
     pages: Vec<CodePage>,
     /// For each page of the slab one more than its index in `pages`, or 0.
     page_index: Vec<u32>,
+    /// Our mark in the slab's pages.
+    mark: u16,
     /// [`Slab::code_epoch`] that the cache agrees with.
     pub epoch: u64,
+    /// [`Slab::code_marks`] that the write TLB agrees with.
+    pub marks: u64,
     /// The block that runs.
     pub current: u32,
 }
 
 impl Blocks {
-    pub fn new() -> Blocks {
+    /// The empty cache of CPU number `cpu`.
+    pub fn new(cpu: u8) -> Blocks {
         Blocks {
+            mark: PageFlags::code(cpu),
+            marks: 0,
             blocks: Vec::new(),
             buckets: vec![NONE; BUCKETS],
             pages: Vec::new(),
@@ -131,7 +138,7 @@ impl Blocks {
                 *i = NONE;
             }
             if let Some(slab) = slab {
-                slab.clear_flags(SlabOffset(u64::from(page.number) << PAGE_SHIFT), PageFlags::CODE);
+                slab.clear_flags(SlabOffset(u64::from(page.number) << PAGE_SHIFT), self.mark);
             }
         }
     }
@@ -206,7 +213,11 @@ impl Blocks {
         let mut fresh = false;
         let slot = if slot == NONE {
             fresh = true;
-            slab.set_flags(SlabOffset(off), PageFlags::CODE);
+            let agreed = self.marks == slab.code_marks();
+            slab.mark_code(SlabOffset(off), self.mark);
+            if agreed {
+                self.marks = slab.code_marks();
+            }
             self.pages.push(CodePage { number, granules: 0, head: NONE, idle_writes: 0 });
             let slot = self.pages.len() as u32;
             if let Some(i) = self.page_index.get_mut(number as usize) {
@@ -236,19 +247,29 @@ impl Blocks {
         (id, fresh)
     }
 
-    /// Whether a write of `n` bytes at slab offset `off`, all in one page, touches a granule that holds cached bytes, or
-    /// a page that is about to be forgotten.
+    /// Whether a write of `n` bytes at slab offset `off`, all in one page, touches a granule that holds cached bytes, a
+    /// page that is about to be forgotten, or one that another CPU's cache knows.
     #[inline]
-    pub fn touches(&self, off: u64, n: u64) -> bool {
+    pub fn touches(&self, slab: &Slab, off: u64, n: u64) -> bool {
+        if slab.flags(SlabOffset(off)).any(PageFlags::CODE & !self.mark) {
+            return true;
+        }
         let slot = self.page_index.get((off >> PAGE_SHIFT) as usize).copied().unwrap_or(NONE);
         let Some(page) = self.pages.get(slot.wrapping_sub(1) as usize) else { return true };
         let from = off & PAGE_MASK;
         page.head == NONE || page.granules & granules(from, from + n) != 0
     }
 
+    /// `n` bytes at slab offset `off`, all in one page, are written by this CPU: tells the other caches, and drops the
+    /// blocks that overlap them. Returns whether the running block was among those.
+    pub fn written(&mut self, slab: &Slab, off: u64, n: u64) -> bool {
+        slab.note_write_by(SlabOffset(off), self.mark);
+        self.drop_blocks(slab, off, n)
+    }
+
     /// Drops the blocks that overlap `n` bytes at slab offset `off`, all in one page. Returns whether the running block
     /// was among them.
-    pub fn written(&mut self, slab: &Slab, off: u64, n: u64) -> bool {
+    fn drop_blocks(&mut self, slab: &Slab, off: u64, n: u64) -> bool {
         let slot = self.page_index.get((off >> PAGE_SHIFT) as usize).copied().unwrap_or(NONE);
         let Some(page) = self.pages.get_mut(slot.wrapping_sub(1) as usize) else { return false };
         let from = off & PAGE_MASK;
@@ -311,7 +332,7 @@ impl Blocks {
             return;
         }
         let page = self.pages.swap_remove(index);
-        slab.clear_flags(SlabOffset(u64::from(page.number) << PAGE_SHIFT), PageFlags::CODE);
+        slab.clear_flags(SlabOffset(u64::from(page.number) << PAGE_SHIFT), self.mark);
         if let Some(i) = self.page_index.get_mut(page.number as usize) {
             *i = NONE;
         }
@@ -333,10 +354,8 @@ impl Blocks {
         let mut index = 0;
         while let Some(page) = self.pages.get(index) {
             let off = u64::from(page.number) << PAGE_SHIFT;
-            let flags = slab.flags(SlabOffset(off));
-            if flags.has(PageFlags::CODE_WRITTEN) || !flags.has(PageFlags::CODE) {
-                slab.clear_flags(SlabOffset(off), PageFlags::CODE_WRITTEN);
-                self.written(slab, off, PAGE_MASK + 1);
+            if !slab.flags(SlabOffset(off)).has(self.mark) {
+                self.drop_blocks(slab, off, PAGE_MASK + 1);
                 self.forget_page(slab, index as u32 + 1);
             } else {
                 index += 1;

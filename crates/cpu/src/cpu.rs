@@ -177,7 +177,7 @@ impl Cpu {
             watch: false,
             region: None,
             memory: None,
-            blocks: Blocks::new(),
+            blocks: Blocks::new(config.cpu),
             arena: Arena::new(),
             config,
         };

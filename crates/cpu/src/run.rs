@@ -54,6 +54,11 @@ impl Cpu {
     fn enter(&mut self, bus: &mut dyn Bus, single: bool) -> Stop {
         let slab = Arc::clone(bus.memory().slab());
         self.attn |= Attn::MAP | Attn::LINES | Attn::CODE | Attn::EVENT;
+        // Another CPU has cached instructions of pages that the write TLB may take for data.
+        let marks = slab.code_marks();
+        if core::mem::replace(&mut self.blocks.marks, marks) != marks {
+            self.tlb.write.flush();
+        }
         let mut arena = core::mem::take(&mut self.arena);
         let mut cx = Cx { cpu: self, bus, slab };
         cx.set_due_tsc();

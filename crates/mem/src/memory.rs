@@ -163,14 +163,27 @@ mod tests {
     fn a_write_to_cached_code_moves_the_epoch() {
         let mem = GuestMemory::flat(0x2000);
         let slab = mem.slab();
-        slab.set_flags(SlabOffset(0x1000), crate::PageFlags::CODE);
+        slab.mark_code(SlabOffset(0x1000), crate::PageFlags::code(0));
         let before = slab.code_epoch();
         mem.store(Gpa(0x10), 1u8).unwrap();
         assert_eq!(slab.code_epoch(), before);
         mem.store(Gpa(0x1010), 1u8).unwrap();
         assert_ne!(slab.code_epoch(), before);
-        let mut hit = alloc::vec::Vec::new();
-        slab.take_marked(crate::PageFlags::CODE_WRITTEN, |off| hit.push(off));
-        assert_eq!(hit, [SlabOffset(0x1000)]);
+        assert!(!slab.flags(SlabOffset(0x1000)).any(crate::PageFlags::CODE));
+    }
+
+    #[test]
+    fn a_cpus_own_write_takes_the_marks_of_the_other_code_caches_away() {
+        use crate::PageFlags;
+        let slab = crate::Slab::heap(0x2000);
+        let page = SlabOffset(0x1000);
+        slab.mark_code(page, PageFlags::code(0));
+        let before = slab.code_epoch();
+        slab.note_write_by(page, PageFlags::code(0));
+        assert_eq!(slab.code_epoch(), before, "nobody else caches it");
+        slab.mark_code(page, PageFlags::code(1));
+        slab.note_write_by(page, PageFlags::code(0));
+        assert_ne!(slab.code_epoch(), before);
+        assert!(slab.flags(page).has(PageFlags::code(0)) && !slab.flags(page).has(PageFlags::code(1)));
     }
 }

@@ -14,19 +14,28 @@ pub struct SlabOffset(pub u64);
 
 /// Marks of one page. A set of bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct PageFlags(pub u8);
+pub struct PageFlags(pub u16);
 
 impl PageFlags {
     /// The page may differ from zero / from what it was when the mark was last cleared.
-    pub const DIRTY: u8 = 1;
-    /// A code cache holds instructions decoded from this page.
-    pub const CODE: u8 = 2;
-    /// A page marked [`PageFlags::CODE`] was written by somebody other than the CPU that caches it.
-    pub const CODE_WRITTEN: u8 = 4;
+    pub const DIRTY: u16 = 1;
+    /// The marks of all code caches.
+    pub const CODE: u16 = 0xff00;
+
+    /// A code cache holds instructions decoded from this page: the mark of CPU number `cpu`, of which eight have one
+    /// of their own. A mark that is gone tells its cache that somebody else wrote to the page.
+    pub const fn code(cpu: u8) -> u16 {
+        0x100 << (cpu & 7)
+    }
 
     /// Whether all of `bits` are set.
-    pub fn has(self, bits: u8) -> bool {
+    pub fn has(self, bits: u16) -> bool {
         self.0 & bits == bits
+    }
+
+    /// Whether one of `bits` is set.
+    pub fn any(self, bits: u16) -> bool {
+        self.0 & bits != 0
     }
 }
 
@@ -73,15 +82,16 @@ impl Drop for Heap {
     }
 }
 
-/// One piece of host memory plus a byte of marks for each of its pages.
+/// One piece of host memory plus marks for each of its pages.
 ///
 /// All methods take `&self`: the memory is shared with CPUs on other threads and has no Rust references into it.
 /// Offsets out of range read as all ones and write nothing, so no caller can leave the slab.
 pub struct Slab {
     base: NonNull<u8>,
     len: u64,
-    flags: Vec<AtomicU8>,
+    flags: Vec<AtomicU16>,
     code_epoch: AtomicU64,
+    code_marks: AtomicU64,
     _backing: Box<dyn Backing>,
 }
 
@@ -95,8 +105,15 @@ impl Slab {
     pub fn new(backing: Box<dyn Backing>) -> Slab {
         let len = backing.len() as u64;
         let mut flags = Vec::new();
-        flags.resize_with((len >> PAGE_SHIFT) as usize, || AtomicU8::new(0));
-        Slab { base: backing.base(), len, flags, code_epoch: AtomicU64::new(0), _backing: backing }
+        flags.resize_with((len >> PAGE_SHIFT) as usize, || AtomicU16::new(0));
+        Slab {
+            base: backing.base(),
+            len,
+            flags,
+            code_epoch: AtomicU64::new(0),
+            code_marks: AtomicU64::new(0),
+            _backing: backing,
+        }
     }
 
     /// A zeroed slab of `len` bytes (rounded up to pages, at least one) from the global allocator.
@@ -246,7 +263,7 @@ impl Slab {
 
     /// Adds marks to the page that holds `off`.
     #[inline]
-    pub fn set_flags(&self, off: SlabOffset, bits: u8) {
+    pub fn set_flags(&self, off: SlabOffset, bits: u16) {
         if let Some(f) = self.flags.get((off.0 >> PAGE_SHIFT) as usize)
             && f.load(Ordering::Relaxed) & bits != bits
         {
@@ -255,7 +272,7 @@ impl Slab {
     }
 
     /// Removes marks from the page that holds `off`.
-    pub fn clear_flags(&self, off: SlabOffset, bits: u8) {
+    pub fn clear_flags(&self, off: SlabOffset, bits: u16) {
         if let Some(f) = self.flags.get((off.0 >> PAGE_SHIFT) as usize) {
             f.fetch_and(!bits, Ordering::Relaxed);
         }
@@ -273,7 +290,8 @@ impl Slab {
         for f in pages {
             let old = f.load(Ordering::Relaxed);
             if old & PageFlags::CODE != 0 {
-                f.fetch_or(PageFlags::DIRTY | PageFlags::CODE_WRITTEN, Ordering::Release);
+                f.fetch_or(PageFlags::DIRTY, Ordering::Relaxed);
+                f.fetch_and(!PageFlags::CODE, Ordering::Release);
                 self.code_epoch.fetch_add(1, Ordering::Release);
             } else if old & PageFlags::DIRTY == 0 {
                 f.fetch_or(PageFlags::DIRTY, Ordering::Relaxed);
@@ -281,21 +299,36 @@ impl Slab {
         }
     }
 
-    /// A number that changes whenever [`Slab::note_write`] hits a page marked [`PageFlags::CODE`]. A code cache that
-    /// sees it changed looks for pages marked [`PageFlags::CODE_WRITTEN`] ([`Slab::take_marked`]).
+    /// Reports a write to the page that holds `off` by the CPU whose code cache has the mark `own` and sees to itself:
+    /// tells the other code caches that hold instructions of it.
+    pub fn note_write_by(&self, off: SlabOffset, own: u16) {
+        let others = PageFlags::CODE & !own;
+        if self.flags(off).any(others) {
+            self.clear_flags(off, others);
+            self.code_epoch.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Marks the page that holds `off` as one of which the code cache with the mark `own` holds instructions.
+    pub fn mark_code(&self, off: SlabOffset, own: u16) {
+        if !self.flags(off).has(own) {
+            self.set_flags(off, own);
+            self.code_marks.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// A number that changes whenever [`Slab::mark_code`] marks a page: who keeps translations for writing that need
+    /// not look at the marks has to look again.
+    #[inline(always)]
+    pub fn code_marks(&self) -> u64 {
+        self.code_marks.load(Ordering::Acquire)
+    }
+
+    /// A number that changes whenever a write hits a page that a code cache has marked. A code cache that sees it
+    /// changed looks for pages of its own without its mark ([`PageFlags::code`]).
     #[inline(always)]
     pub fn code_epoch(&self) -> u64 {
         self.code_epoch.load(Ordering::Acquire)
-    }
-
-    /// Calls `f` with the first offset of each page that has any of `bits`, and removes those bits.
-    pub fn take_marked(&self, bits: u8, mut f: impl FnMut(SlabOffset)) {
-        for (i, flag) in self.flags.iter().enumerate() {
-            if flag.load(Ordering::Relaxed) & bits != 0 && flag.fetch_and(!bits, Ordering::AcqRel) & bits != 0
-            {
-                f(SlabOffset((i as u64) << PAGE_SHIFT));
-            }
-        }
     }
 
     /// Zeroes every page marked dirty and removes all marks: the slab is as new. Exact only for writers that leave
