@@ -61,6 +61,12 @@ impl AcpiPm {
         Self { s: AcpiPmState { status: 0, enable: 0, control: 0, wide, overflows: 0, power_off: false } }
     }
 
+    /// RESET: as after power-on, but the timer goes on.
+    pub fn reset(&mut self, now: Time) {
+        *self = Self::new(self.s.wide);
+        self.s.overflows = self.overflows(now);
+    }
+
     /// Reads the byte at `offset`; bytes of one wider access are read at the same time. What does not exist reads 0.
     pub fn read(&mut self, offset: u16, now: Time) -> u8 {
         self.tick(now);
@@ -234,6 +240,14 @@ mod tests {
         assert!(pm.irq(t));
         pm.tick(t);
         assert_eq!(pm.next_event(), Time::NEVER);
+    }
+
+    #[test]
+    fn a_reset_forgets_that_the_top_bit_has_changed() {
+        let mut pm = AcpiPm::new(false);
+        let t = Time::at_tick(1 << 23, HZ);
+        pm.reset(t);
+        assert_eq!((pm.read(0, t), pm.timer(t)), (0, 1 << 23));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use hako_engine::{Attention, Time};
 
 use super::Pc;
 use super::events::Touched;
+use super::testdev::{Block, MEMORY, PORTS};
 
 /// The first slot that the chip set leaves free; one device follows the other from here on.
 pub const FIRST_SLOT: u8 = 3;
@@ -33,11 +34,18 @@ struct Route {
     target: Target,
 }
 
-/// A BAR of a device.
+/// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Target {
-    device: usize,
-    bar: u8,
+pub(super) enum Target {
+    /// A BAR of a device.
+    Bar {
+        /// Which device.
+        device: usize,
+        /// Which BAR.
+        bar: u8,
+    },
+    /// The test device.
+    Test(Block),
 }
 
 /// All devices.
@@ -49,32 +57,39 @@ pub(super) struct Devices {
     /// Memory BARs by first address.
     memory: Vec<Route>,
     msis: Vec<Msi>,
+    /// The test device's registers are there.
+    testdev: bool,
 }
 
 impl Devices {
     /// Puts the devices on the bus. What does not fit is left out.
-    pub fn new(host: &mut PciHost, devices: Vec<(ConfigSpace, Box<dyn PciDevice>)>) -> Devices {
+    pub fn new(
+        host: &mut PciHost,
+        devices: Vec<(ConfigSpace, Box<dyn PciDevice>)>,
+        testdev: bool,
+    ) -> Devices {
         let mut slots = Vec::with_capacity(devices.len());
         for (n, (config, device)) in (FIRST_SLOT..32).zip(devices) {
             let at = Bdf::new(0, n, 0);
             host.add(at, config);
             slots.push(Slot { at, device, level: false });
         }
-        Devices { slots, ..Devices::default() }
+        let mut devices = Devices { slots, testdev, ..Devices::default() };
+        devices.route(host);
+        devices
     }
 
     fn index(&self, at: Bdf) -> Option<usize> {
         self.slots.iter().position(|s| s.at == at)
     }
 
-    /// All devices as at power-on.
-    pub fn reset(&mut self) {
+    /// All devices as at power-on, as their configuration spaces are.
+    pub fn reset(&mut self, host: &PciHost) {
         for slot in &mut self.slots {
             slot.device.reset();
             slot.level = false;
         }
-        self.ports.clear();
-        self.memory.clear();
+        self.route(host);
     }
 
     /// Looks where the BARs are now.
@@ -88,9 +103,15 @@ impl Devices {
                 routes.push(Route {
                     first: bar.address,
                     last: bar.address.saturating_add(bar.size - 1),
-                    target: Target { device, bar: bar.index },
+                    target: Target::Bar { device, bar: bar.index },
                 });
             }
+        }
+        if self.testdev {
+            let route =
+                |block, first, len| Route { first, last: first + len - 1, target: Target::Test(block) };
+            self.ports.extend(PORTS.map(|(block, first, len)| route(block, first.into(), len.into())));
+            self.memory.push(route(Block::Memory, MEMORY.0, MEMORY.1));
         }
         self.ports.sort_by_key(|r| r.first);
         self.memory.sort_by_key(|r| r.first);
@@ -205,15 +226,25 @@ impl Pc {
         let (inside, outside) = data.split_at_mut(within(data.len(), left));
         outside.fill(0xff);
         for (n, part) in (0..).step_by(WIDEST).zip(inside.chunks_mut(WIDEST)) {
-            part.fill(0xff);
-            self.call(now, to.device, |d, env| d.bar_read(env, to.bar, offset + n, part));
+            match to {
+                Target::Bar { device, bar } => {
+                    part.fill(0xff);
+                    self.call(now, device, |d, env| d.bar_read(env, bar, offset + n, part));
+                }
+                Target::Test(block) => self.testdev_read(block, offset + n, part),
+            }
         }
     }
 
     /// A write to a BAR, of one item. Bytes beyond its end are dropped.
     pub(super) fn bar_write(&mut self, now: Time, (to, offset, left): (Target, u64, u64), data: &[u8]) {
         for (n, part) in (0..).step_by(WIDEST).zip(data[..within(data.len(), left)].chunks(WIDEST)) {
-            self.call(now, to.device, |d, env| d.bar_write(env, to.bar, offset + n, part));
+            match to {
+                Target::Bar { device, bar } => {
+                    self.call(now, device, |d, env| d.bar_write(env, bar, offset + n, part));
+                }
+                Target::Test(block) => self.testdev_write(block, offset + n, part),
+            }
         }
     }
 

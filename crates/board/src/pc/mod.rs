@@ -21,6 +21,7 @@ mod rtc;
 mod saved;
 mod system;
 mod tables;
+mod testdev;
 mod wires;
 
 use alloc::boxed::Box;
@@ -132,6 +133,7 @@ pub struct Pc {
     coms: coms::Coms,
     pci: PciHost,
     devices: devices::Devices,
+    testdev: Option<testdev::Testdev>,
     /// The board assigns PCI addresses and interrupts at power-on.
     post: bool,
     /// Where the root pointer of the ACPI tables is, if the board has placed them.
@@ -183,7 +185,7 @@ impl Pc {
             None => Controller::Own(Box::new(Own::new(cpus))),
         };
         let mut pci = pci::functions();
-        let devices = devices::Devices::new(&mut pci, config.devices);
+        let devices = devices::Devices::new(&mut pci, config.devices, config.testdev);
         let mut pc = Pc {
             memory,
             memory_ranges: layout.memory_ranges(),
@@ -200,6 +202,7 @@ impl Pc {
             coms: coms::Coms::new(config.coms),
             pci,
             devices,
+            testdev: config.testdev.then(testdev::Testdev::new),
             post: config.post,
             rsdp: None,
             reset_control: ResetControl::new(),
@@ -235,7 +238,8 @@ impl Pc {
     /// Everything as at power-on, but for memory and disks.
     pub fn reset(&mut self, now: Time) {
         self.pci.reset();
-        self.devices.reset();
+        self.devices.reset(&self.pci);
+        self.testdev = self.testdev.take().map(|_| testdev::Testdev::new());
         self.wires.reset();
         if let Some(pit) = &mut self.pit {
             *pit = Pit::new();
@@ -251,7 +255,8 @@ impl Pc {
         self.reset_control = ResetControl::new();
         self.fw_cfg.reset();
         (self.port92, self.apm) = (Port92::new(), Default::default());
-        (self.pm, self.debugcon) = (AcpiPm::new(false), Debugcon::new());
+        self.pm.reset(now);
+        self.debugcon = Debugcon::new();
         self.hpet = Hpet::new();
         self.wish = None;
         self.output.clear();

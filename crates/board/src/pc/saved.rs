@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::Pc;
 use super::apic::ApicsState;
 use super::events::Touched;
+use super::testdev::{Testdev, TestdevState};
 use super::wires::{Own, WiresState};
 
 /// Layout of the saved state.
@@ -49,6 +50,8 @@ pub struct PcState {
     pub pci: Saved<pci::host::State>,
     /// What each PCI device holds beside its configuration.
     pub devices: Vec<Vec<u8>>,
+    /// The test device, if it is there.
+    pub testdev: Option<TestdevState>,
     /// Port 0xcf9.
     pub reset_control: Saved<ResetControlState>,
     /// What is selected of fw_cfg.
@@ -94,6 +97,7 @@ impl Pc {
             coms: self.coms.save(),
             pci: self.pci.save(),
             devices: self.devices.save(),
+            testdev: self.testdev.as_ref().map(Testdev::save),
             reset_control: self.reset_control.save(),
             fw_cfg: self.fw_cfg.save(),
             ide: self.ide.each_ref().map(|c| c.save()),
@@ -141,12 +145,18 @@ impl Pc {
         let pm = restored!(self.pm, &s.pm);
         let hpet = restored!(self.hpet, &s.hpet);
         let debugcon = restored!(self.debugcon, &s.debugcon);
+        let testdev = match (&self.testdev, &s.testdev) {
+            (Some(_), Some(saved)) => Some(Testdev::restored(saved)?),
+            (None, None) => None,
+            _ => return Err(RestoreError::Impossible("the test device is on one of the machines only")),
+        };
         // The last that may be refused.
         self.devices.restore(&s.devices)?;
 
         (self.pit, self.rtc, self.keyboard, self.vga, self.coms) = (pit, rtc, keyboard, vga, coms);
         (self.pci, self.reset_control, self.fw_cfg) = (pci, reset_control, fw_cfg);
         self.devices.settle(&self.pci);
+        self.testdev = testdev;
         (self.ide, self.fdc, self.dma) = (ide, fdc, dma);
         (self.port92, self.apm, self.pm, self.debugcon) = (port92, apm, pm, debugcon);
         self.hpet = hpet;
