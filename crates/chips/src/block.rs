@@ -44,16 +44,22 @@ pub trait Block: Send {
     }
     /// Makes `count` sectors from `lba` on read as zeros; with `unmap` their storage may be given back.
     fn write_zeroes(&mut self, lba: u64, count: u64, _unmap: bool) -> Result<(), BlockError> {
-        within(lba, count, self.sectors(), self.read_only())?;
-        let zeros = [0; 8 * SECTOR];
-        let mut done = 0;
-        while done < count {
-            let n = (count - done).min(8);
-            self.write(lba + done, &zeros[..n as usize * SECTOR])?;
-            done += n;
-        }
-        Ok(())
+        write_zeros(self, lba, count)
     }
+}
+
+/// Writes zeros over `count` sectors from `lba` on: for disks that have no shorter way.
+pub fn write_zeros<B: Block + ?Sized>(disk: &mut B, lba: u64, count: u64) -> Result<(), BlockError> {
+    const AT_ONCE: u64 = 64;
+    static ZEROS: [u8; AT_ONCE as usize * SECTOR] = [0; AT_ONCE as usize * SECTOR];
+    within(lba, count, disk.sectors(), disk.read_only())?;
+    let mut done = 0;
+    while done < count {
+        let n = (count - done).min(AT_ONCE);
+        disk.write(lba + done, &ZEROS[..n as usize * SECTOR])?;
+        done += n;
+    }
+    Ok(())
 }
 
 /// Whether `count` sectors from `lba` on may be changed on a disk of `sectors`.

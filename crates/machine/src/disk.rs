@@ -1,10 +1,9 @@
-//! Disks behind the chips: host files, memory, and copy-on-write overlays over either.
+//! Disks behind the chips: host files, qcow2 images, memory, and copy-on-write overlays over any of them.
 
-use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+mod file;
+mod overlay;
+mod qcow2;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,110 +12,15 @@ use hako_chips::{Block, BlockError};
 
 use crate::config::{DiskSpec, Source};
 use crate::error::Error;
+pub use file::FileDisk;
+pub use overlay::Overlay;
+pub use qcow2::Qcow2Disk;
 
 fn check(lba: u64, len: usize, sectors: u64) -> Result<u64, BlockError> {
     let count = (len / SECTOR) as u64;
     match lba.checked_add(count) {
         Some(end) if end <= sectors && len.is_multiple_of(SECTOR) => Ok(lba * SECTOR as u64),
         _ => Err(BlockError::Range { lba, count }),
-    }
-}
-
-/// A file or block device of the host.
-pub struct FileDisk {
-    file: File,
-    name: String,
-    len: u64,
-    read_only: bool,
-}
-
-impl FileDisk {
-    /// Opens `path`; for writing too unless `read_only`.
-    pub fn open(path: &Path, read_only: bool) -> Result<FileDisk, Error> {
-        let file = OpenOptions::new().read(true).write(!read_only).open(path).map_err(|why| {
-            let hint = match why.kind() {
-                io::ErrorKind::NotFound => "check the path",
-                io::ErrorKind::IsADirectory => "give the image's file",
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem if !read_only => {
-                    "give it as --disk or --floppy PATH,readonly (or ,snapshot), or change its permissions"
-                }
-                _ => "check its permissions",
-            };
-            Error::File { what: "open", path: path.display().to_string(), why, hint }
-        })?;
-        let meta = file.metadata().map_err(|e| Error::file("look at", path, e))?;
-        if meta.is_dir() {
-            return Err(Error::Image(format!("{} is a directory, not a disk image", path.display())));
-        }
-        // Block devices have no length in their metadata: their end is.
-        let len = if meta.is_file() {
-            meta.len()
-        } else {
-            use std::io::{Seek, SeekFrom};
-            (&file).seek(SeekFrom::End(0)).map_err(|e| Error::file("find the size of", path, e))?
-        };
-        if len == 0 {
-            return Err(Error::Image(format!("{} is empty: a disk needs at least one byte", path.display())));
-        }
-        Ok(FileDisk { file, name: path.display().to_string(), len, read_only })
-    }
-
-    fn host(&self, what: &str, why: io::Error) -> BlockError {
-        BlockError::Host(format!("cannot {what} {}: {why}", self.name))
-    }
-}
-
-impl Block for FileDisk {
-    fn sectors(&self) -> u64 {
-        self.len.div_ceil(SECTOR as u64)
-    }
-
-    fn read_only(&self) -> bool {
-        self.read_only
-    }
-
-    fn read(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), BlockError> {
-        let at = check(lba, buf.len(), self.sectors())?;
-        let real = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX).min(buf.len());
-        let (data, padding) = buf.split_at_mut(real);
-        // A file that became shorter since it was opened reads as zeros beyond its new end.
-        let mut done = 0;
-        while done < data.len() {
-            match self.file.read_at(&mut data[done..], at + done as u64) {
-                Ok(0) => break,
-                Ok(n) => done += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.host("read", e)),
-            }
-        }
-        data[done..].fill(0);
-        padding.fill(0);
-        Ok(())
-    }
-
-    fn write(&mut self, lba: u64, data: &[u8]) -> Result<(), BlockError> {
-        if self.read_only {
-            return Err(BlockError::ReadOnly);
-        }
-        let at = check(lba, data.len(), self.sectors())?;
-        // The padding of the last sector is not in the file and never gets there.
-        let real = usize::try_from(self.len.saturating_sub(at)).unwrap_or(usize::MAX).min(data.len());
-        self.file.write_all_at(&data[..real], at).map_err(|e| self.host("write", e))
-    }
-
-    fn flush(&mut self) -> Result<(), BlockError> {
-        if self.read_only {
-            return Ok(());
-        }
-        // SAFETY: a plain system call on our own descriptor.
-        if unsafe { libc::fdatasync(self.file.as_raw_fd()) } == 0 {
-            return Ok(());
-        }
-        match io::Error::last_os_error() {
-            // Pipes, some device files: nothing to flush there.
-            e if e.raw_os_error() == Some(libc::EINVAL) => Ok(()),
-            e => Err(self.host("flush", e)),
-        }
     }
 }
 
@@ -152,59 +56,11 @@ impl Block for MemoryDisk {
     }
 }
 
-/// Keeps what is written in memory and leaves what is below as it is.
-pub struct Overlay {
-    below: Box<dyn Block>,
-    written: HashMap<u64, Box<[u8; SECTOR]>>,
-}
-
-impl Overlay {
-    /// An overlay without a write yet.
-    pub fn new(below: Box<dyn Block>) -> Overlay {
-        Overlay { below, written: HashMap::new() }
-    }
-}
-
-impl Block for Overlay {
-    fn sectors(&self) -> u64 {
-        self.below.sectors()
-    }
-
-    fn read_only(&self) -> bool {
-        false
-    }
-
-    fn read(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), BlockError> {
-        self.below.read(lba, buf)?;
-        if !self.written.is_empty() {
-            for (i, sector) in buf.chunks_exact_mut(SECTOR).enumerate() {
-                if let Some(data) = self.written.get(&(lba + i as u64)) {
-                    sector.copy_from_slice(&data[..]);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, lba: u64, data: &[u8]) -> Result<(), BlockError> {
-        check(lba, data.len(), self.sectors())?;
-        for (i, sector) in data.chunks_exact(SECTOR).enumerate() {
-            let kept = self.written.entry(lba + i as u64).or_insert_with(|| Box::new([0; SECTOR]));
-            kept.copy_from_slice(sector);
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), BlockError> {
-        Ok(())
-    }
-}
-
 /// Opens what `spec` says.
 pub fn open(spec: &DiskSpec) -> Result<Box<dyn Block>, Error> {
     let keep = spec.snapshot && !spec.readonly;
     let below: Box<dyn Block> = match &spec.source {
-        Source::File(path) => Box::new(FileDisk::open(path, spec.readonly || spec.snapshot)?),
+        Source::File(path) => image(path, spec.readonly || spec.snapshot)?,
         Source::Bytes(bytes) if bytes.is_empty() => {
             return Err(Error::Image("an empty image cannot be a disk".into()));
         }
@@ -212,6 +68,31 @@ pub fn open(spec: &DiskSpec) -> Result<Box<dyn Block>, Error> {
     };
     let in_memory = matches!(spec.source, Source::Bytes(_)) && !spec.readonly;
     Ok(if keep || in_memory { Box::new(Overlay::new(below)) } else { below })
+}
+
+/// Formats of images that are not disks as they are: where their magic is, what it is, what they are called.
+const FOREIGN: [(usize, &[u8], &str); 4] = [
+    (0, b"KDMV", "VMDK"),
+    (0, b"vhdxfile", "VHDX"),
+    (0, b"QED\0", "QED"),
+    (64, &[0x7f, 0x10, 0xda, 0xbe], "VDI"),
+];
+
+/// Opens an image file as what its first bytes say.
+fn image(path: &Path, read_only: bool) -> Result<Box<dyn Block>, Error> {
+    let mut raw = FileDisk::open(path, read_only)?;
+    let mut start = [0; SECTOR];
+    raw.read(0, &mut start).map_err(|why| Error::Image(why.to_string()))?;
+    if qcow2::is_one(&start) {
+        return Ok(Box::new(Qcow2Disk::open(path, read_only)?));
+    }
+    match FOREIGN.iter().find(|(at, magic, _)| start[*at..].starts_with(magic)) {
+        Some((_, _, format)) => Err(Error::Image(format!(
+            "{path} is a {format} image; hako reads raw and qcow2 images: qemu-img convert -O qcow2 {path} NEW",
+            path = path.display()
+        ))),
+        None => Ok(Box::new(raw)),
+    }
 }
 
 /// The largest ROM or bare image that is loaded whole.
@@ -303,5 +184,71 @@ mod tests {
         let e = FileDisk::open(Path::new("/nowhere/x.img"), false).err().unwrap();
         assert!(e.to_string().contains("/nowhere/x.img"), "{e}");
         assert_eq!(e.status(), 4);
+    }
+    #[test]
+    fn a_discarded_or_zeroed_range_of_a_file_reads_as_zeros_and_the_rest_stays() {
+        for unmap in [true, false] {
+            let f = file(&[7; 64 * 512 + 100]);
+            let mut d = open(&spec(&f)).unwrap();
+            d.write_zeroes(1, 16, unmap).unwrap();
+            d.discard(30, 8).unwrap();
+            d.write_zeroes(63, 2, unmap).unwrap();
+            let after = std::fs::read(f.path()).unwrap();
+            assert_eq!(after.len(), 64 * 512 + 100);
+            let sector = |n: usize| after[n * 512..].iter().take(512).copied().collect::<Vec<u8>>();
+            assert!((1..17).chain([63, 64]).all(|n| sector(n).iter().all(|b| *b == 0)));
+            assert!([0, 17, 29, 38, 62].iter().all(|n| sector(*n) == [7; 512]));
+        }
+    }
+
+    #[test]
+    fn ranges_outside_of_a_disk_are_not_zeroed() {
+        let f = file(&[7; 1024]);
+        for spec in [spec(&f), DiskSpec { snapshot: true, ..spec(&f) }] {
+            let mut d = open(&spec).unwrap();
+            for (lba, count) in [(1, 2), (2, 1), (u64::MAX, 1), (1, u64::MAX)] {
+                assert!(matches!(d.discard(lba, count), Err(BlockError::Range { .. })));
+                assert!(matches!(d.write_zeroes(lba, count, true), Err(BlockError::Range { .. })));
+            }
+        }
+        let mut d = open(&DiskSpec { readonly: true, ..spec(&f) }).unwrap();
+        assert_eq!(d.write_zeroes(0, 1, true), Err(BlockError::ReadOnly));
+        assert_eq!(d.discard(0, 1), Err(BlockError::ReadOnly));
+    }
+
+    #[test]
+    fn a_snapshot_never_shows_again_what_was_written_over() {
+        let f = file(&[1; 4 * 512]);
+        let mut d = open(&DiskSpec { snapshot: true, ..spec(&f) }).unwrap();
+        d.write(0, &[2; 512]).unwrap();
+        d.discard(0, 2).unwrap();
+        d.write_zeroes(3, 1, true).unwrap();
+        let mut buf = [9; 4 * 512];
+        d.read(0, &mut buf).unwrap();
+        let first: Vec<u8> = buf.chunks(512).map(|s| s[0]).collect();
+        assert_eq!(first, [0, 1, 1, 0]);
+        d.write(3, &[5; 512]).unwrap();
+        d.read(3, &mut buf[..512]).unwrap();
+        assert_eq!(buf[0], 5);
+    }
+
+    #[test]
+    fn images_of_other_formats_are_named() {
+        for (magic, name) in [(&b"KDMV"[..], "VMDK"), (b"vhdxfile", "VHDX"), (b"QED\0", "QED")] {
+            let mut bytes = magic.to_vec();
+            bytes.resize(1024, 0);
+            let e = open(&spec(&file(&bytes))).err().unwrap().to_string();
+            assert!(e.contains(name) && e.contains("qemu-img convert"), "{e}");
+        }
+    }
+
+    #[test]
+    fn a_guest_cannot_make_a_raw_image_a_qcow2_image() {
+        let f = file(&[0; 1024]);
+        let mut d = open(&spec(&f)).unwrap();
+        let mut sector = [0; 512];
+        sector[..4].copy_from_slice(b"QFI\xfb");
+        assert!(d.write(0, &sector).is_err());
+        assert!(d.write(1, &sector).is_ok());
     }
 }
