@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod full;
+mod guests;
 mod hakoniwa;
 mod measure;
 mod test;
@@ -32,6 +33,8 @@ enum Command {
     Bench(bench::Options),
     /// Everything that takes too long for CI; writes docs/conformance.md
     Full,
+    /// Prepare the stock guests that hako is tried with: kernels, RAM disks, a root disk, from Debian packages, without root
+    Guests(guests::Options),
     /// The microkernel: build, run and test it
     #[command(subcommand)]
     Hakoniwa(hakoniwa::Action),
@@ -43,6 +46,7 @@ fn main() {
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Full => full::run(),
+        Command::Guests(options) => guests::run(&options),
         Command::Hakoniwa(action) => hakoniwa::run(&action),
     };
     if let Err(why) = done {

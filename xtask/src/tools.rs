@@ -32,6 +32,20 @@ pub const ISOLINUX: Need = Need { what: "/usr/lib/ISOLINUX/isolinux.bin", packag
 pub const XORRISO: Need = Need { what: "xorriso", package: "xorriso" };
 /// Makes FAT images.
 pub const MTOOLS: Need = Need { what: "mcopy", package: "mtools" };
+/// Unpacks Debian's generic kernel.
+pub const XZ: Need = Need { what: "xz", package: "xz-utils" };
+/// Makes ext2 file systems and fills them.
+pub const MKE2FS: Need = Need { what: "mke2fs", package: "e2fsprogs" };
+/// What building a kernel takes.
+pub const KERNEL_BUILD: [Need; 7] = [
+    Need { what: "gcc", package: "gcc" },
+    Need { what: "make", package: "make" },
+    Need { what: "flex", package: "flex" },
+    Need { what: "bison", package: "bison" },
+    Need { what: "bc", package: "bc" },
+    Need { what: "/usr/include/libelf.h", package: "libelf-dev" },
+    XZ,
+];
 /// The rival with a translator.
 pub const QEMU: Need = Need { what: "qemu-system-x86_64", package: "qemu-system-x86" };
 /// The rival with an interpreter.

@@ -137,11 +137,19 @@ impl Kernel {
 
     /// Puts it into memory: the CPU to start it with.
     fn load(&self, ram: u64, memory: &GuestMemory) -> Result<CpuState, Error> {
-        self.with_plan(ram, None, |plan| {
+        self.with_plan(ram, rsdp(memory), |plan| {
             let loaded = plan.write(memory).map_err(|why| Error::Host(why.to_string()))?;
             Ok(loaded.state)
         })
     }
+}
+
+/// Where ACPI's root pointer is: on a 16-byte boundary in the BIOS's segment (ACPI 6.5, 5.2.5.1).
+fn rsdp(memory: &GuestMemory) -> Option<Gpa> {
+    (0xf_0000..0x10_0000)
+        .step_by(16)
+        .map(Gpa)
+        .find(|&at| memory.load(at) == Ok(u64::from_le_bytes(*b"RSD PTR ")))
 }
 
 /// The built-in firmware for a kernel, or for media.

@@ -12,6 +12,7 @@ use crate::boot::{self, Kernel};
 use crate::clock::Clock;
 use crate::config::{ClockKind, Config, MachineKind, Source};
 use crate::core::Core;
+use crate::devices::{self, SharedDisk};
 use crate::engine::{self, Engine};
 use crate::error::Error;
 use crate::inbox::Inbox;
@@ -36,6 +37,7 @@ struct Assembly {
     engine: Engine,
     bios: Option<Bios>,
     kernel: Option<Kernel>,
+    virtio_disks: Vec<SharedDisk>,
     image: Option<Arc<[u8]>>,
     ram: u64,
 }
@@ -65,6 +67,7 @@ impl Machine {
             engine: made.engine,
             bios: made.bios,
             kernel: made.kernel,
+            virtio_disks: made.virtio_disks,
             image: made.image,
             ram: made.ram,
             core: Core {
@@ -189,6 +192,7 @@ fn bare(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
         engine,
         bios: None,
         kernel: None,
+        virtio_disks: Vec::new(),
         image: Some(image),
         ram: len,
     })
@@ -212,6 +216,7 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
     let memory = layout.memory(slab(layout.slab_len())?, &firmware.rom).map_err(map_error)?;
     let (engine, irqs) = engine::make(config, &memory, notes)?;
     let virtual_clock = engine.counts() && config.clock != Some(ClockKind::Host);
+    let devices = devices::open(config, kernel.is_some(), virtual_clock)?;
     let rtc = config.rtc.unwrap_or_else(|| if virtual_clock { Y2K } else { now() });
     let pc = Pc::new(
         PcConfig {
@@ -225,6 +230,7 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
             cpus: config.cpus,
             acpi: config.acpi,
             testdev: config.testdev,
+            devices: devices.pci,
             ..PcConfig::new(layout)
         },
         memory,
@@ -235,6 +241,7 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
         engine,
         bios: firmware.builtin.then(|| boot::bios(kernel.as_ref())),
         kernel,
+        virtio_disks: devices.disks,
         image: None,
         ram: layout.ram,
     })

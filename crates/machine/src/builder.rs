@@ -72,6 +72,8 @@ impl Builder {
         acpi: bool;
         /// Whether kvm-unit-tests' test device is there; default no.
         testdev: bool;
+        /// Whether there is a virtio entropy source; default no.
+        rng: bool;
         /// What an instruction costs under the virtual clock, in nanoseconds; default 10.
         ns_per_instruction: u64;
     }

@@ -2,6 +2,7 @@
 //! same by method calls.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,11 +96,37 @@ pub struct DiskSpec {
     pub readonly: bool,
     /// Keep writes in memory and leave the file as it is.
     pub snapshot: bool,
+    /// Where it is plugged in; default: virtio where a kernel is started directly, IDE otherwise.
+    pub interface: Option<DiskInterface>,
+}
+
+/// Where a hard disk is plugged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskInterface {
+    /// The IDE channels.
+    Ide,
+    /// A virtio block device of today.
+    Virtio,
+    /// A virtio block device with the registers from before virtio 1.0.
+    VirtioLegacy,
 }
 
 impl<S: Into<Source>> From<S> for DiskSpec {
     fn from(source: S) -> DiskSpec {
-        DiskSpec { source: source.into(), readonly: false, snapshot: false }
+        DiskSpec { source: source.into(), readonly: false, snapshot: false, interface: None }
+    }
+}
+
+impl FromStr for DiskInterface {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<DiskInterface, String> {
+        match name {
+            "ide" => Ok(DiskInterface::Ide),
+            "virtio" => Ok(DiskInterface::Virtio),
+            "virtio-legacy" => Ok(DiskInterface::VirtioLegacy),
+            _ => Err(format!("'{name}' is not one of ide, virtio, virtio-legacy")),
+        }
     }
 }
 
@@ -184,6 +211,8 @@ pub struct Config {
     pub acpi: bool,
     /// Whether kvm-unit-tests' test device is there.
     pub testdev: bool,
+    /// Whether there is a virtio entropy source.
+    pub rng: bool,
     /// Further hard disks.
     pub disks: Vec<DiskSpec>,
     /// The floppy.
@@ -239,6 +268,7 @@ impl Default for Config {
             cpus: 1,
             acpi: true,
             testdev: false,
+            rng: false,
             disks: Vec::new(),
             floppy: None,
             cdrom: None,

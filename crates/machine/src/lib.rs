@@ -14,6 +14,7 @@ mod builder;
 mod clock;
 pub mod config;
 mod core;
+mod devices;
 mod disk;
 mod ending;
 mod engine;
@@ -43,8 +44,8 @@ mod zero;
 
 pub use builder::Builder;
 pub use config::{
-    BootDevice, ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, ModuleSpec, SinkSpec,
-    Source, TripleFault,
+    BootDevice, ClockKind, Config, DiskInterface, DiskSpec, EngineChoice, FirmwareChoice, MachineKind,
+    ModuleSpec, SinkSpec, Source, TripleFault,
 };
 pub use core::PortWrite;
 pub use error::Error;

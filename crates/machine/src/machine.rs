@@ -14,6 +14,7 @@ use crate::boot::Kernel;
 use crate::builder::Builder;
 use crate::config::Config;
 use crate::core::{Core, PortWrite};
+use crate::devices::SharedDisk;
 use crate::engine::Engine;
 use crate::hang::Watch;
 use crate::inbox::Inbox;
@@ -40,6 +41,8 @@ pub struct Machine {
     pub(crate) bios: Option<Bios>,
     /// The kernel that the built-in firmware starts in place of a medium.
     pub(crate) kernel: Option<Kernel>,
+    /// The disks that are not IDE's.
+    pub(crate) virtio_disks: Vec<SharedDisk>,
     /// What memory holds at power-on.
     pub(crate) image: Option<Arc<[u8]>>,
     /// Bytes of RAM.

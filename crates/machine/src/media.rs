@@ -4,10 +4,10 @@ use hako_board::Disks;
 use hako_board::pc::MAX_HARD_DISKS;
 use hako_firmware::Drive;
 
-use crate::config::{BootDevice, Config, DiskSpec};
-use crate::disk;
+use crate::config::{BootDevice, Config, DiskInterface, DiskSpec, FirmwareChoice};
 use crate::error::Error;
 use crate::image::{ImageKind, classify};
+use crate::{devices, disk};
 
 /// Opens all media. The image, if it is no kernel, becomes what its content says and is booted first.
 pub(crate) fn open(config: &Config, kernel: bool) -> Result<(Disks, Vec<Drive>), Error> {
@@ -28,7 +28,8 @@ pub(crate) fn open(config: &Config, kernel: bool) -> Result<(Disks, Vec<Drive>),
         }
         first = Some(kind);
     }
-    for spec in &config.disks {
+    let ide = |spec: &&DiskSpec| devices::interface(spec, kernel) == DiskInterface::Ide;
+    for spec in config.disks.iter().filter(ide) {
         disks.hard.push(disk::open(spec)?);
     }
     if disks.hard.len() > MAX_HARD_DISKS {
@@ -73,9 +74,13 @@ fn order(config: &Config, first: Option<ImageKind>, disks: &Disks) -> Result<Vec
             all.push(device);
         }
     }
-    if all.is_empty() {
+    // What other firmware boots from virtio disks is its own affair.
+    let virtio = !config.disks.is_empty() && config.firmware != FirmwareChoice::Builtin;
+    if all.is_empty() && !virtio {
         return Err(Error::Usage(
-            "there is nothing to boot: give an image, --disk, --floppy or --cdrom".into(),
+            "there is nothing to boot: give an image, --disk, --floppy or --cdrom (the built-in firmware boots no \
+             virtio disks)"
+                .into(),
         ));
     }
     Ok(all.iter().map(drive).collect())

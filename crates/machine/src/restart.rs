@@ -37,6 +37,11 @@ impl Machine {
 
     /// Makes this machine one that has just been built: all media are opened again.
     pub fn reset(&mut self) -> Result<(), Error> {
+        if !self.virtio_disks.is_empty() {
+            // PCI devices keep their backends over a reset: with other contents they are other devices.
+            *self = Machine::new(self.config.clone())?;
+            return Ok(());
+        }
         match &mut self.core.board {
             hako_board::Board::Pc(pc) => {
                 let kernel = Kernel::open(&self.config)?;

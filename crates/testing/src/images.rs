@@ -36,7 +36,12 @@ impl Images {
     /// The disk that `medium` names; paths count from `folder`.
     pub fn disk(&self, medium: &Medium, folder: &Path) -> Result<DiskSpec, Error> {
         let source = self.source(medium, folder)?;
-        Ok(DiskSpec { source, readonly: medium.readonly, snapshot: !medium.readonly })
+        Ok(DiskSpec {
+            readonly: medium.readonly,
+            snapshot: !medium.readonly,
+            interface: medium.interface,
+            ..DiskSpec::from(source)
+        })
     }
 
     /// The bytes or the file that `medium` names.

@@ -179,12 +179,16 @@ pub struct RunOptions {
     #[arg(long)]
     pub testdev: bool,
 
+    /// A virtio entropy source
+    #[arg(long)]
+    pub rng: bool,
+
     /// Hard disks.
-    #[arg(long, help = "A hard disk: PATH[,if=ide][,readonly][,snapshot]; repeatable", value_name = "SPEC", value_parser = values::disk)]
+    #[arg(long, help = "A hard disk: PATH[,if=ide|virtio|virtio-legacy][,readonly][,snapshot], on virtio where a kernel is started directly, else IDE; repeatable", value_name = "SPEC", value_parser = values::disk)]
     pub disk: Vec<DiskSpec>,
 
     /// The floppy in drive A.
-    #[arg(long, help = "A floppy image in drive A: PATH[,readonly][,snapshot]", value_name = "SPEC", value_parser = values::disk)]
+    #[arg(long, help = "A floppy image in drive A: PATH[,readonly][,snapshot]", value_name = "SPEC", value_parser = values::floppy)]
     pub floppy: Option<DiskSpec>,
 
     /// A CD image
@@ -273,6 +277,7 @@ impl RunOptions {
             cpus: self.cpus,
             acpi: !self.no_acpi,
             testdev: self.testdev,
+            rng: self.rng,
             disks: self.disk.clone(),
             floppy: self.floppy.clone(),
             cdrom: self.cdrom.clone().map(|path| DiskSpec::from(Source::File(path))),

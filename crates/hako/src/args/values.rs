@@ -67,20 +67,22 @@ pub fn sink(text: &str) -> Result<SinkSpec, String> {
     }
 }
 
-/// `PATH[,if=ide][,readonly][,snapshot]`.
+/// `PATH[,if=ide|virtio|virtio-legacy][,readonly][,snapshot]`.
 pub fn disk(text: &str) -> Result<DiskSpec, String> {
     let mut parts = text.split(',');
     let path = parts.next().unwrap_or_default();
     if path.is_empty() {
-        return Err("expected PATH[,if=ide][,readonly][,snapshot]".into());
+        return Err("expected PATH[,if=ide|virtio|virtio-legacy][,readonly][,snapshot]".into());
     }
     let mut disk = DiskSpec::from(path);
     for part in parts {
         match part {
             "readonly" => disk.readonly = true,
             "snapshot" => disk.snapshot = true,
-            "if=ide" => {}
-            _ => return Err(format!("'{part}' is not one of if=ide, readonly, snapshot")),
+            _ => match part.strip_prefix("if=") {
+                Some(interface) => disk.interface = Some(interface.parse()?),
+                None => return Err(format!("'{part}' is not one of if=..., readonly, snapshot")),
+            },
         }
     }
     Ok(disk)
@@ -93,6 +95,14 @@ pub fn module(text: &str) -> Result<ModuleSpec, String> {
         return Err("expected FILE[,ARGS]".into());
     }
     Ok(ModuleSpec { source: path.into(), args: args.into() })
+}
+
+/// A floppy: a [`disk`] in a drive of its own.
+pub fn floppy(text: &str) -> Result<DiskSpec, String> {
+    match disk(text)? {
+        DiskSpec { interface: Some(_), .. } => Err("a floppy takes no if=...".into()),
+        disk => Ok(disk),
+    }
 }
 
 /// `disk,floppy,cdrom` in any order, or a part of it.
@@ -121,6 +131,8 @@ pub fn trace(text: &str) -> Result<TraceSpec, String> {
 
 #[cfg(test)]
 mod tests {
+    use hako_machine::DiskInterface;
+
     use super::*;
 
     #[test]
@@ -153,8 +165,10 @@ mod tests {
 
     #[test]
     fn disks() {
-        let d = disk("a.img,snapshot,if=ide").unwrap();
-        assert_eq!(d, DiskSpec { snapshot: true, ..DiskSpec::from("a.img") });
+        let d = disk("a.img,snapshot,if=virtio-legacy").unwrap();
+        let interface = Some(DiskInterface::VirtioLegacy);
+        assert_eq!(d, DiskSpec { snapshot: true, interface, ..DiskSpec::from("a.img") });
+        assert!(floppy("a.img,readonly").is_ok() && floppy("a.img,if=ide").is_err());
         assert!(disk("a.img,if=floppy").is_err());
         assert!(disk(",readonly").is_err());
     }

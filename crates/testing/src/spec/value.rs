@@ -10,6 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use hako_machine::DiskInterface;
+
 use crate::pattern::Pattern;
 
 /// A duration such as `500ms`, `10s` or `2m`.
@@ -196,6 +198,8 @@ pub struct Medium {
     pub size: Option<Size>,
     /// The guest cannot write it.
     pub readonly: bool,
+    /// Where a hard disk is plugged in: `ide`, `virtio` or `virtio-legacy`.
+    pub interface: Option<DiskInterface>,
 }
 
 impl<'de> Deserialize<'de> for Medium {
@@ -207,19 +211,24 @@ impl<'de> Deserialize<'de> for Medium {
             size: Option<Size>,
             #[serde(default)]
             readonly: bool,
+            r#if: Option<String>,
         }
         struct V;
         impl<'de> Visitor<'de> for V {
             type Value = Medium;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path, or { path = \"...\", size = \"1440K\", readonly = true }")
+                f.write_str(
+                    "a path, or { path = \"...\", size = \"1440K\", readonly = true, if = \"virtio\" }",
+                )
             }
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Medium, E> {
-                Ok(Medium { path: text.into(), size: None, readonly: false })
+                Ok(Medium { path: text.into(), size: None, readonly: false, interface: None })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Medium, A::Error> {
-                let Table { path, size, readonly } = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Medium { path, size, readonly })
+                let Table { path, size, readonly, r#if } =
+                    Table::deserialize(MapAccessDeserializer::new(map))?;
+                let interface = r#if.map(|name| name.parse().map_err(A::Error::custom)).transpose()?;
+                Ok(Medium { path, size, readonly, interface })
             }
         }
         d.deserialize_any(V)
