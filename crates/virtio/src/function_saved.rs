@@ -6,7 +6,7 @@ use hako_chips::pci::msix;
 use hako_chips::{RestoreError, Saved};
 use hako_engine::Time;
 
-use crate::function::{Function, Setup};
+use crate::function::{Flavour, Function, Setup, status};
 use crate::queue::Queue;
 use crate::saved::{Record, record};
 
@@ -94,7 +94,9 @@ impl Function {
             return Err(wrong("the device has another number of queues"));
         }
         let sizes = state.setups.iter().zip(&self.sizes).all(|(setup, size)| setup.rings.size <= *size);
-        if !sizes || state.taken & !self.offered != 0 {
+        // A driver may have written any features that were not accepted yet.
+        let accepted = self.flavour == Flavour::Legacy || state.status & status::FEATURES_OK != 0;
+        if !sizes || accepted && state.taken & !self.offered != 0 {
             return Err(wrong("the device has other features or smaller queues"));
         }
         if state.fields.len() != self.registers.len() {

@@ -418,6 +418,16 @@ fn a_saved_device_goes_on_where_it_was() {
 }
 
 #[test]
+fn features_that_were_not_accepted_yet_are_saved_too() {
+    let mut board = modern();
+    board.take(1 << 63);
+    let saved = board.device.save();
+    let mut other = modern();
+    other.device.restore(&saved).unwrap();
+    assert_eq!(other.device.save(), saved);
+}
+
+#[test]
 fn a_power_on_reset_clears_everything_and_the_message_table() {
     let mut rig = Rig::new(Flavour::Modern, 0);
     rig.board.enable_msix();

@@ -18,6 +18,7 @@ mod map;
 pub mod modes;
 mod specs;
 pub mod stream;
+mod virtio;
 
 /// One thing to fuzz.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,7 @@ targets! {
     fw_cfg: chips::fw_cfg::run,
     pci: chips::pci::run,
     acpi_pm: chips::acpi_pm::run,
+    virtio: virtio::run,
     board: board::run,
     firmware: firmware::run,
     map: map::run,

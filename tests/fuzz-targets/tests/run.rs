@@ -8,8 +8,15 @@ use hako_fuzz::stream::Stream;
 /// Inputs for each target where nothing else is said.
 const INPUTS: usize = 4000;
 /// Targets whose inputs cost more than some ten microseconds.
-const FEWER: [(&str, usize); 6] =
-    [("cpu", 2000), ("board", 1000), ("firmware", 500), ("images", 400), ("vga", 300), ("map", 1000)];
+const FEWER: [(&str, usize); 7] = [
+    ("cpu", 2000),
+    ("virtio", 1000),
+    ("board", 1000),
+    ("firmware", 500),
+    ("images", 400),
+    ("vga", 300),
+    ("map", 1000),
+];
 
 fn inputs(name: &str) -> usize {
     let n = FEWER.iter().find(|(few, _)| *few == name).map_or(INPUTS, |(_, n)| *n);
@@ -39,7 +46,7 @@ macro_rules! tests {
     };
 }
 
-tests! { cpu pic pit rtc i8042 serial ide fdc vga fw_cfg pci acpi_pm board firmware map images specs }
+tests! { cpu pic pit rtc i8042 serial ide fdc vga fw_cfg pci acpi_pm virtio board firmware map images specs }
 
 /// Cuts pieces out of a failing input as long as it still fails.
 fn smaller(run: fn(&[u8]), mut input: Vec<u8>) -> Vec<u8> {

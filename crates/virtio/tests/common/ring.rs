@@ -26,6 +26,11 @@ impl Ring {
         Ring { memory: memory.clone(), size, desc: base, avail, used, seen: 0 }
     }
 
+    /// A queue whose parts somebody else has put somewhere.
+    pub fn at(memory: &GuestMemory, size: u16, desc: u64, avail: u64, used: u64) -> Ring {
+        Ring { memory: memory.clone(), size, desc, avail, used, seen: 0 }
+    }
+
     /// Writes a descriptor of the table.
     pub fn desc(&self, index: u16, gpa: u64, len: u32, flags: u16, next: u16) {
         self.desc_in(self.desc, index, gpa, len, flags, next);
