@@ -84,7 +84,7 @@ pub struct PcConfig {
     pub post: bool,
     /// There are ACPI tables; MP tables there are always.
     pub acpi: bool,
-    /// Devices on the PCI bus, from slot 3 on.
+    /// Devices on the PCI bus: the first is in slot [`FIRST_SLOT`], the others follow.
     pub devices: Vec<(ConfigSpace, Box<dyn PciDevice>)>,
     /// Whether COM1 to COM4 exist.
     pub coms: [bool; 4],

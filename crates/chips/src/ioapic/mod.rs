@@ -42,8 +42,10 @@ mod index {
 
 /// The version register: 23 the highest entry, version 20h.
 const VERSION_REGISTER: u32 = 23 << 16 | 0x20;
-/// The ID's bits.
-const ID: u32 = 0x0f00_0000;
+/// Where the ID's four bits are in its register.
+const ID_SHIFT: u32 = 24;
+/// The highest ID.
+const MAX_ID: u32 = 0xf;
 
 /// Bits of a redirection entry (3.2.4).
 mod entry {
@@ -70,7 +72,7 @@ pub struct IoApicState {
     pub base_address: u64,
     /// The register selected.
     pub ioregsel: u32,
-    /// Its APIC ID, in bits 24 to 27.
+    /// Its APIC ID, 0 to 15.
     pub id: u32,
     /// Inputs that are asserted, bit n for input n.
     pub irr: u32,
@@ -99,7 +101,7 @@ impl IoApic {
         match offset & 0xff {
             reg::SELECT => self.s.ioregsel,
             reg::WINDOW => match self.s.ioregsel as u8 {
-                index::ID | index::ARBITRATION => self.s.id,
+                index::ID | index::ARBITRATION => self.s.id << ID_SHIFT,
                 index::VERSION => VERSION_REGISTER,
                 // Registers that are not there read 0.
                 i => self.entry_of(i).map_or(0, |(pin, shift)| (self.s.redirtbl[pin] >> shift) as u32),
@@ -113,7 +115,7 @@ impl IoApic {
         match offset & 0xff {
             reg::SELECT => self.s.ioregsel = value & 0xff,
             reg::WINDOW => match self.s.ioregsel as u8 {
-                index::ID => self.s.id = value & ID,
+                index::ID => self.s.id = value >> ID_SHIFT & MAX_ID,
                 i => {
                     if let Some((pin, shift)) = self.entry_of(i) {
                         self.write_entry(pin, shift, value, deliver);
@@ -209,7 +211,7 @@ impl IoApic {
         let s = saved.open(VERSION)?;
         check(s.base_address == BASE, "the I/O APIC is somewhere else")?;
         check(s.ioregsel <= 0xff, "no such register is selected")?;
-        check(s.id & !ID == 0, "an ID bit that does not exist is set")?;
+        check(s.id <= MAX_ID, "an ID of more than four bits")?;
         check(s.irr >> PINS == 0, "an input that does not exist is asserted")?;
         check(s.redirtbl.iter().all(|e| e & !entry::PRESENT == 0), "an entry's reserved bit is set")?;
         let edges = |e: &u64| e & entry::LEVEL != 0 || e & entry::REMOTE_IRR == 0;

@@ -233,7 +233,7 @@ fn a_saved_chip_can_be_restored_and_an_impossible_one_cannot() {
     assert_eq!(other, r.chip);
     let broken: [fn(&mut IoApicState); 5] = [
         |s| s.irr = 1 << 24,
-        |s| s.id = 1,
+        |s| s.id = 16,
         |s| s.redirtbl[3] = 1 << 20,
         |s| s.redirtbl[3] = 1 << 14,
         |s| s.base_address = 0,
