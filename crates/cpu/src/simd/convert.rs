@@ -1,19 +1,35 @@
 //! Conversions between floating-point formats and integers (SDM Vol. 1 11.4.1.6, 11.4.4.3).
 
 use super::check;
-use super::float::{Number, Op, env, settle, source, with_low};
+use super::float::{Op, env, settle, source, with_low};
+use super::number::Number;
 use super::shape::{M32, M64, M128, Memory, get, mmx_source, set, set_mmx};
 use super::vector::{Lane, V, low, pair};
 use crate::cx::{Cx, Step};
-use crate::fpu::soft::{self, Env, Rounding};
+use crate::fpu::soft::{self, Env, PE, Rounding};
 use crate::op::{MEM, Op as Decoded};
 use crate::operand::Operand;
 
 /// To a signed integer of `bits` bits: rounded as MXCSR says, or truncated.
 #[inline(always)]
 fn integer<T: Number>(x: T, bits: u32, truncate: bool, env: &mut Env) -> i64 {
+    // Most are cut off, and fit.
+    if truncate && x.normal() {
+        let value = x.host_truncate();
+        if value.unsigned_abs() >> (bits - 1) == 0 && value != i64::MAX {
+            env.flags |= if T::host_from(value) == x { 0 } else { PE };
+            return value;
+        }
+    }
     let rounding = if truncate { Rounding::Zero } else { env.rounding };
     soft::to_int(x, bits, rounding, env)
+}
+
+/// From a signed integer.
+#[inline(always)]
+fn number<T: Number>(value: i64, env: &mut Env) -> T {
+    // What has no more bits than a significand is exact.
+    if value.unsigned_abs() >> T::P == 0 { T::host_from(value) } else { soft::from_int(value, env) }
 }
 
 /// Names conversions between XMM registers, as functions of destination, source and environment.
@@ -56,8 +72,8 @@ conversions! {
     PdToPs(_, b, env) => narrow(b, env, soft::convert);
     SsToSd(a, b, env) => with_low::<u64>(a, soft::convert(u32::lanes(b)[0], env));
     SdToSs(a, b, env) => with_low::<u32>(a, soft::convert(u64::lanes(b)[0], env));
-    DqToPs(_, b, env) => four(b, env, |x, env| soft::from_int(i64::from(x as i32), env));
-    DqToPd(_, b, env) => widen(b, env, |x, env| soft::from_int(i64::from(x as i32), env));
+    DqToPs(_, b, env) => four(b, env, |x, env| number(i64::from(x as i32), env));
+    DqToPd(_, b, env) => widen(b, env, |x, env| number(i64::from(x as i32), env));
     PsToDq(_, b, env) => four(b, env, |x, env| integer(x, 32, false, env) as u32);
     PsToDqTruncated(_, b, env) => four(b, env, |x, env| integer(x, 32, true, env) as u32);
     PdToDq(_, b, env) => narrow(b, env, |x, env| integer(x, 32, false, env) as u32);
@@ -70,7 +86,7 @@ fn from_general<I: Operand, T: Number>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
     check::sse(cx)?;
     let value = cx.rm::<I>(op)?.sext() as i64;
     let mut env = env(cx);
-    let v = with_low::<T>(get(cx, op.reg), soft::from_int(value, &mut env));
+    let v = with_low::<T>(get(cx, op.reg), number(value, &mut env));
     settle(cx, &env)?;
     set(cx, op.reg, v);
     Ok(())

@@ -8,11 +8,12 @@ use core::marker::PhantomData;
 use hako_x86::{Cr4, Vector};
 
 use super::check;
+use super::number::Number;
 use super::shape::{Memory, get, load, set};
 use super::vector::{Lane, V, each, mask};
 use crate::cx::{Cx, Step, Trap};
 use crate::flags::Flags;
-use crate::fpu::soft::{self, DE, Env, Float, IE, PE, Relation, Rounding, ZE};
+use crate::fpu::soft::{self, DE, Env, IE, PE, Relation, Rounding, ZE};
 use crate::op::{MEM, Op as Decoded};
 use crate::why::Why;
 
@@ -34,7 +35,8 @@ pub(super) fn env(cx: &Cx<'_>) -> Env {
 /// Takes over the flags of an operation, and raises what is not masked.
 #[inline(always)]
 pub(super) fn settle(cx: &mut Cx<'_>, env: &Env) -> Step {
-    if env.flags == 0 { Ok(()) } else { settle_flags(cx, env) }
+    // Nothing new, and nothing unmasked.
+    if env.flags & !(env.masks & cx.cpu.fpu.mxcsr) == 0 { Ok(()) } else { settle_flags(cx, env) }
 }
 
 #[inline(never)]
@@ -83,11 +85,6 @@ pub(super) fn source<M: Memory>(cx: &mut Cx<'_>, op: &Decoded) -> Result<V, Trap
     if op.pfx & MEM != 0 { load::<M>(cx, op) } else { Ok(get(cx, op.base)) }
 }
 
-/// A number that vectors hold: single (`u32`) or double (`u64`) precision.
-pub(crate) trait Number: Float + Lane {}
-impl Number for u32 {}
-impl Number for u64 {}
-
 /// Lane 0 replaced.
 #[inline(always)]
 pub(super) fn with_low<T: Lane>(v: V, low: T) -> V {
@@ -98,8 +95,24 @@ pub(super) fn with_low<T: Lane>(v: V, low: T) -> V {
 
 /// An operation on numbers.
 pub(crate) trait Scalar {
+    /// Whether there is [`Scalar::host`].
+    const HOST: bool = false;
+    /// Whether results are rounded, so that the host may only compute them when nobody asks how.
+    const ROUNDS: bool = true;
     /// Of a destination and a source.
     fn of<T: Number>(a: T, b: T, imm: u8, env: &mut Env) -> T;
+    /// The same by the host's arithmetic, and all ones if that is right: of operands that are [`Number::usual`], in an
+    /// environment where inexact results change nothing and are rounded to nearest, no flag would be raised.
+    #[inline(always)]
+    fn host<T: Number>(a: T, _: T, _: u8) -> (T, T) {
+        (a, T::ZERO)
+    }
+}
+
+/// Whether the host may compute at all.
+#[inline(always)]
+fn by_host<S: Scalar>(env: &Env) -> bool {
+    S::HOST && (env.fast || !S::ROUNDS)
 }
 
 /// A [`Scalar`] on each lane.
@@ -112,6 +125,16 @@ impl<S: Scalar, T: Number> Op for Packed<S, T> {
     fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V {
         let (a, b) = (T::lanes(a), T::lanes(b));
         let mut r = T::ZEROES;
+        if by_host::<S>(env) {
+            let mut right = T::ZEROES;
+            for i in 0..T::N {
+                let (value, ok) = S::host(a[i], b[i], imm);
+                (r[i], right[i]) = (value, ok & a[i].usual() & b[i].usual());
+            }
+            if u128::from_le_bytes(T::vector(right)) == !0 {
+                return T::vector(r);
+            }
+        }
         for i in 0..T::N {
             r[i] = S::of(a[i], b[i], imm, env);
         }
@@ -122,31 +145,69 @@ impl<S: Scalar, T: Number> Op for Packed<S, T> {
 impl<S: Scalar, T: Number> Op for Single<S, T> {
     #[inline(always)]
     fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V {
-        with_low(a, S::of(T::lanes(a)[0], T::lanes(b)[0], imm, env))
+        let (x, y) = (T::lanes(a)[0], T::lanes(b)[0]);
+        if by_host::<S>(env) {
+            let (value, ok) = S::host(x, y, imm);
+            if ok & x.usual() & y.usual() == T::ONES {
+                return with_low(a, value);
+            }
+        }
+        with_low(a, S::of(x, y, imm, env))
     }
 }
 
+/// Names operations, by [`soft`] and, where it says so after `host`, by the host.
 macro_rules! scalars {
-    ($($name:ident($a:pat, $b:pat, $imm:pat, $env:ident) => $e:expr;)*) => {$(
+    ($($name:ident($a:ident, $b:ident, $imm:ident, $env:ident) => $e:expr $(, host($rounds:expr) $h:expr)?;)*) => {$(
         pub(crate) struct $name;
         impl Scalar for $name {
             #[inline(always)]
             fn of<T: Number>($a: T, $b: T, $imm: u8, $env: &mut Env) -> T {
+                let _ = ($a, $imm);
                 $e
             }
+            $(
+                const HOST: bool = true;
+                const ROUNDS: bool = $rounds;
+                #[inline(always)]
+                fn host<T: Number>($a: T, $b: T, $imm: u8) -> (T, T) {
+                    let _ = $imm;
+                    $h
+                }
+            )?
         }
     )*};
 }
 scalars! {
-    Add(a, b, _, env) => soft::add(a, b, env);
-    Sub(a, b, _, env) => soft::sub(a, b, env);
-    Mul(a, b, _, env) => soft::mul(a, b, env);
-    Div(a, b, _, env) => soft::div(a, b, env);
-    Min(a, b, _, env) => soft::min(a, b, env);
-    Max(a, b, _, env) => soft::max(a, b, env);
-    Sqrt(_, b, _, env) => soft::sqrt(b, env);
-    Compare(a, b, imm, env) => mask(compare(a, b, imm, env));
-    Round(_, b, imm, env) => round(b, imm, env);
+    Add(a, b, imm, env) => soft::add(a, b, env), host(true) { let r = a.host_add(b); (r, r.usual()) };
+    Sub(a, b, imm, env) => soft::sub(a, b, env), host(true) { let r = a.host_add(b.negated()); (r, r.usual()) };
+    Mul(a, b, imm, env) => soft::mul(a, b, env), host(true) {
+        let r = a.host_mul(b);
+        // A product that is zero without a zero factor is an underflow.
+        (r, mask(r.normal() | a.is_zero() | b.is_zero()))
+    };
+    Div(a, b, imm, env) => soft::div(a, b, env), host(true) {
+        let r = a.host_div(b);
+        (r, mask(r.normal() | (a.is_zero() & b.normal())))
+    };
+    Min(a, b, imm, env) => soft::min(a, b, env), host(false) (if a.below(b) { a } else { b }, T::ONES);
+    Max(a, b, imm, env) => soft::max(a, b, env), host(false) (if b.below(a) { a } else { b }, T::ONES);
+    Sqrt(a, b, imm, env) => soft::sqrt(b, env);
+    Compare(a, b, imm, env) => mask(compare(a, b, imm, env)), host(false) (mask(compare_usual(a, b, imm)), T::ONES);
+    Round(a, b, imm, env) => round(b, imm, env);
+}
+
+/// [`compare`] of numbers that are ordered and no denormals.
+#[inline(always)]
+fn compare_usual<T: Number>(a: T, b: T, imm: u8) -> bool {
+    let (less, greater) = (a.below(b), b.below(a));
+    let holds = match imm & 3 {
+        0 => !(less | greater),
+        1 => less,
+        2 => !greater,
+        _ => false,
+    };
+    holds != (imm & 4 != 0)
 }
 
 /// CMPPS and its kin: by the immediate's low three bits equal, less, less or equal, unordered, and their contraries.
@@ -240,9 +301,15 @@ pub(crate) fn comi<T: Number, M: Memory, const QUIET: bool>(cx: &mut Cx<'_>, op:
     const ZF: u64 = 0x40;
     check::sse(cx)?;
     let b = source::<M>(cx, op)?;
-    let mut env = env(cx);
-    let relation = soft::compare(T::lanes(get(cx, op.reg))[0], T::lanes(b)[0], QUIET, &mut env);
-    settle(cx, &env)?;
+    let (a, b) = (T::lanes(get(cx, op.reg))[0], T::lanes(b)[0]);
+    let relation = if a.usual() & b.usual() == T::ONES {
+        a.relation(b)
+    } else {
+        let mut env = env(cx);
+        let relation = soft::compare(a, b, QUIET, &mut env);
+        settle(cx, &env)?;
+        relation
+    };
     cx.cpu.fl = Flags::from_bits(match relation {
         Relation::Unordered => ZF | PF | CF,
         Relation::Less => CF,

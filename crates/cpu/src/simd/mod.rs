@@ -12,6 +12,7 @@ pub(crate) mod float;
 pub(crate) mod lanewise;
 pub(crate) mod moves;
 pub(crate) mod multiply;
+mod number;
 pub(crate) mod shape;
 pub(crate) mod shift;
 pub(crate) mod shuffle;

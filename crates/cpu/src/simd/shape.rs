@@ -90,10 +90,17 @@ pub(super) fn set(cx: &mut Cx<'_>, reg: u8, v: V) {
 /// The memory operand, zero-extended.
 #[inline(always)]
 pub(super) fn load<M: Memory>(cx: &mut Cx<'_>, op: &Decoded) -> Result<V, Trap> {
-    match cx.read_hit(op.seg, cx.ea(op), size_of::<M::Word>() as u64) {
-        Some(at) if !M::ALIGNED || at & 15 == 0 => Ok(cx.slab.load::<M::Word>(at).to_u128().to_le_bytes()),
-        _ => load_slow::<M>(cx, op),
+    match hit::<M>(cx, op) {
+        Some(v) => Ok(v),
+        None => load_slow::<M>(cx, op),
     }
+}
+
+/// The memory operand, if segment and TLB allow it and it is aligned.
+#[inline(always)]
+fn hit<M: Memory>(cx: &Cx<'_>, op: &Decoded) -> Option<V> {
+    let at = cx.read_hit(op.seg, cx.ea(op), size_of::<M::Word>() as u64)?;
+    (!M::ALIGNED || at & 15 == 0).then(|| cx.slab.load::<M::Word>(at).to_u128().to_le_bytes())
 }
 
 #[cold]
@@ -147,7 +154,20 @@ pub(crate) fn reg<O: Op>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
 /// XMM, memory.
 pub(crate) fn mem<O: Op, M: Memory>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
     check::sse(cx)?;
-    let b = load::<M>(cx, op)?;
+    match hit::<M>(cx, op) {
+        Some(b) => {
+            let v = O::xmm(get(cx, op.reg), b, op.imm as u8);
+            set(cx, op.reg, v);
+            Ok(())
+        }
+        None => mem_slow::<O, M>(cx, op),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn mem_slow<O: Op, M: Memory>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
+    let b = load_slow::<M>(cx, op)?;
     let v = O::xmm(get(cx, op.reg), b, op.imm as u8);
     set(cx, op.reg, v);
     Ok(())
