@@ -191,6 +191,19 @@ fn post_routes_pins_to_level_triggered_interrupts_that_functions_know() {
 }
 
 #[test]
+fn post_switches_power_management_on_at_0x600_with_irq_9() {
+    let (mut b, _) = board(true);
+    assert_eq!(pm_read(&mut b, 0), 0x7113_8086);
+    assert_eq!((pm_read(&mut b, 0x40), pm_read(&mut b, 0x80) & 1), (0x601, 1));
+    assert_eq!(pm_read(&mut b, 0x3c) & 0xff, 9);
+}
+
+/// Function 3 of the south bridge.
+fn pm_read(b: &mut Board, register: u32) -> u32 {
+    config_read(b, 1, 3 << 8 | register)
+}
+
+#[test]
 fn a_reset_assigns_again() {
     let (mut b, _) = board(true);
     let was = config_read(&mut b, 3, 0x14);
@@ -359,4 +372,34 @@ fn a_refused_device_leaves_the_others_as_they_were() {
     assert_eq!(pc.save(T).state.devices, [[0], [0]]);
     state.state.devices.pop();
     assert!(pc.restore(&state).is_err());
+}
+
+#[test]
+fn a_message_interrupts_if_the_function_is_bus_master() {
+    let (mut b, _) = board(true);
+    let _ = b.mmio_write(T, 0, Gpa(0xfee0_00f0), &0x1ffu32.to_le_bytes());
+    let base = ports(&mut b, 3);
+    let _ = b.port_out(T, base + 8, Width::B1, &[0x51]);
+    assert!(!b.lines(0).intr);
+    config_write(&mut b, 3, 4, 7);
+    let attention = b.port_out(T, base + 8, Width::B1, &[0x52]);
+    assert!(b.lines(0).intr && !attention.is_empty());
+    assert_eq!(b.acknowledge(T, 0), 0x52);
+}
+
+#[test]
+fn a_pin_is_also_an_input_of_the_io_apic() {
+    let (mut b, _) = board(true);
+    let _ = b.mmio_write(T, 0, Gpa(0xfee0_00f0), &0x1ffu32.to_le_bytes());
+    let _ = b.port_out(T, 0x21, Width::B1, &[0xff]);
+    // Slot 3's INTA# is PIRQC: input 18, level-triggered, active low, vector 0x61.
+    for (index, value) in [(0x10 + 2 * 18, 0xa061u32), (0x11 + 2 * 18, 0)] {
+        let _ = b.mmio_write(T, 0, Gpa(0xfec0_0000), &[index, 0, 0, 0]);
+        let _ = b.mmio_write(T, 0, Gpa(0xfec0_0010), &value.to_le_bytes());
+    }
+    assert!(!b.lines(0).intr);
+    let base = ports(&mut b, 3);
+    let _ = b.port_out(T, base + 4, Width::B1, &[1]);
+    assert!(b.lines(0).intr);
+    assert_eq!(b.acknowledge(T, 0), 0x61);
 }

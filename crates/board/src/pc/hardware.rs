@@ -22,8 +22,7 @@ const SYSTEM_STATES: [u8; 6] = [0x80, 0, 0, 0, 0, 0x80];
 impl Pc {
     /// What the tables depend on.
     fn facts(&self) -> Facts {
-        let pins = self.pci.functions().map(|(at, f)| (at.device(), f.interrupt_pin()));
-        let mut pins: Vec<(u8, u8)> = pins.filter(|(_, pin)| *pin != 0).collect();
+        let mut pins: Vec<(u8, u8)> = self.pins().into_iter().map(|(at, pin)| (at.device(), pin)).collect();
         pins.dedup();
         Facts { cpus: self.cpus, coms: self.coms.present(), pins }
     }

@@ -17,6 +17,9 @@ const HOST_BRIDGE: Bdf = Bdf::new(0, 0, 0);
 pub(super) const ISA_BRIDGE: Bdf = Bdf::new(0, 1, 0);
 /// PIIX3's IDE.
 const IDE: Bdf = Bdf::new(0, 1, 1);
+/// PIIX4's power management. Its ports are where every BIOS puts them, whatever its base register says. SeaBIOS switches
+/// machines off by them only if it finds the function.
+pub(super) const PM: Bdf = Bdf::new(0, 1, 3);
 
 /// The functions that every PC has.
 pub(super) fn functions() -> PciHost {
@@ -24,6 +27,7 @@ pub(super) fn functions() -> PciHost {
     host.add(HOST_BRIDGE, i440fx::host_bridge());
     host.add(ISA_BRIDGE, piix::isa_bridge());
     host.add(IDE, piix::ide());
+    host.add(PM, piix::power_management());
     host
 }
 
@@ -96,7 +100,7 @@ impl Pc {
         match at {
             HOST_BRIDGE if changes.contains(Changes::DEVICE) => self.repam(),
             ISA_BRIDGE if changes.contains(Changes::DEVICE) => self.settle_pirq_routes(),
-            HOST_BRIDGE | ISA_BRIDGE | IDE => {}
+            HOST_BRIDGE | ISA_BRIDGE | IDE | PM => {}
             _ => self.config_written(now, at, register, len, changes),
         }
     }

@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 
 use hako_chips::pci::{BarKind, BarRange, Bdf, piix};
 
-use super::Pc;
-use super::layout::{PCI_MEMORY, PCI_PORTS};
-use super::pci::ISA_BRIDGE;
+use super::layout::{PCI_MEMORY, PCI_PORTS, PM_PORT};
+use super::pci::{ISA_BRIDGE, PM};
 use super::wires::Own;
+use super::{FIRST_SLOT, Pc, SCI};
 
 /// The ISA interrupts of PIRQA to PIRQD.
 pub(super) const PIRQ_IRQS: [u8; 4] = [10, 11, 10, 11];
@@ -65,6 +65,12 @@ impl Pc {
         self.route_interrupts();
     }
 
+    /// The interrupt pins of devices: INTA# is 1.
+    pub(super) fn pins(&self) -> Vec<(Bdf, u8)> {
+        let pins = self.pci.functions().map(|(at, f)| (at, f.interrupt_pin()));
+        pins.filter(|(at, pin)| at.device() >= FIRST_SLOT && *pin != 0).collect()
+    }
+
     /// PIRQA to PIRQD lead to level-triggered ISA interrupts, and each function knows its own.
     fn route_interrupts(&mut self) {
         if let Some(bridge) = self.pci.function_mut(ISA_BRIDGE) {
@@ -75,8 +81,13 @@ impl Pc {
             let level = PIRQ_IRQS.iter().fold(pics.read(ELCR_HIGH), |bits, irq| bits | 1 << (irq & 7));
             pics.write(ELCR_HIGH, level);
         }
-        let pins: Vec<(Bdf, u8)> = self.pci.functions().map(|(at, f)| (at, f.interrupt_pin())).collect();
-        for (at, pin) in pins.into_iter().filter(|(_, pin)| *pin != 0) {
+        if let Some(f) = self.pci.function_mut(PM) {
+            // Its pin leads to the SCI and nowhere else.
+            f.write(INTERRUPT_LINE, &[SCI]);
+            f.write(piix::PM_BASE, &PM_PORT.to_le_bytes());
+            f.write(piix::PM_REG_MISC, &[1]);
+        }
+        for (at, pin) in self.pins() {
             let line = usize::from(piix::pirq(at.device(), pin));
             if let (Some(f), Some(irq)) = (self.pci.function_mut(at), PIRQ_IRQS.get(line)) {
                 f.write(INTERRUPT_LINE, &[*irq]);
