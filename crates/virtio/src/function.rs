@@ -75,6 +75,8 @@ pub struct Function {
     /// Where the capability for access through configuration space is.
     pub(crate) window: u8,
     pub(crate) worker: Option<Worker>,
+    /// The driver reset the device while the worker was away.
+    missed_reset: bool,
     /// Queues that have more to do, and when.
     pub(crate) unfinished: Vec<bool>,
     pub(crate) wake: Time,
@@ -121,6 +123,7 @@ impl Function {
             queue_select: 0,
             setups: vec![Setup::default(); model.queues.len()],
             unfinished: vec![false; model.queues.len()],
+            missed_reset: false,
             worker: Some(Worker::new(model.queues.len(), model.serve)),
             sizes: model.queues,
             registers: model.registers,
@@ -138,15 +141,33 @@ impl Function {
         self.fault
     }
 
-    /// Takes the worker away, to serve elsewhere; until it is put back, notifications are the taker's to see. The
-    /// driver sees its device reset only by the worker that is here: put it back first.
+    /// Takes the worker away, to serve elsewhere, once the driver is ready (DRIVER_OK). Until it is put back,
+    /// notifications are the taker's to see, what came of them is told by [`Function::served`], and the device cannot
+    /// be saved.
     pub fn take_worker(&mut self) -> Option<Worker> {
         self.worker.take()
     }
 
-    /// Puts the worker back, drained.
-    pub fn put_worker(&mut self, worker: Worker) {
+    /// Puts the worker back, drained. If the driver has reset the device meanwhile, so is the worker now, and begins
+    /// anew with the queues as they are set up by now.
+    pub fn put_worker(&mut self, mut worker: Worker) {
+        if core::mem::take(&mut self.missed_reset) {
+            worker.reset();
+            let (indirect, event) = self.queue_features();
+            for (n, setup) in (0..).zip(&self.setups) {
+                if let Some(place) = worker.queue(n).filter(|_| setup.enabled) {
+                    // A queue that is not as it should be has made the device fail when it was enabled.
+                    *place = Queue::new(setup.rings, indirect, event).ok();
+                }
+            }
+        }
         self.worker = Some(worker);
+        self.negotiated();
+    }
+
+    /// Whether queues are in use: the driver is ready and has broken no rule.
+    pub fn running(&self) -> bool {
+        self.status & status::DRIVER_OK != 0 && self.live()
     }
 
     /// What a worker elsewhere has to tell the driver.
@@ -179,8 +200,9 @@ impl Function {
         self.wake = Time::NEVER;
         self.fault = None;
         self.registers.reset();
-        if let Some(worker) = &mut self.worker {
-            worker.reset();
+        match &mut self.worker {
+            Some(worker) => worker.reset(),
+            None => self.missed_reset = true,
         }
     }
 
@@ -370,7 +392,7 @@ impl PciDevice for Function {
     }
 
     fn next_event(&self) -> Time {
-        self.wake
+        if self.registers.changed() { Time::ZERO } else { self.wake }
     }
 
     fn tick(&mut self, env: &mut Env<'_>) {

@@ -82,6 +82,11 @@ impl Registers {
         }
     }
 
+    /// Whether the driver is still to be told of a change.
+    pub(crate) fn changed(&self) -> bool {
+        self.changed.load(Ordering::Acquire)
+    }
+
     /// Whether the device changed something since the last call.
     pub(crate) fn take_changed(&self) -> bool {
         self.changed.swap(false, Ordering::AcqRel)

@@ -100,7 +100,7 @@ fn a_new_size_of_the_terminal_is_a_configuration_change() {
     assert_eq!((board.field(0, 2), board.field(2, 2)), (80, 25));
     let generation = board.read(0, 0x15, 1);
     size.set(132, 50);
-    board.call(|d, env| d.tick(env));
+    assert_eq!(board.settle(), 1);
     assert_eq!((board.field(0, 2), board.field(2, 2)), (132, 50));
     assert_ne!(board.read(0, 0x15, 1), generation);
     assert_eq!(board.isr(), 2);
