@@ -108,8 +108,7 @@ static D9: Row = Row {
         m!(control::fnstcw),
     ],
     reg: {
-        let reg =
-            rows([f!(load::fld_st), f!(registers::fxch), UD, f!(store::fst_st::<true>), UD, UD, UD, UD]);
+        let reg = rows([f!(load::fld_st), f!(registers::fxch), UD, f!(store::fstpnce), UD, UD, UD, UD]);
         let reg = patched(reg, 2, [f!(registers::fnop), UD, UD, UD, UD, UD, UD, UD]);
         let tests =
             [f!(registers::fchs), f!(registers::fabs), UD, UD, f!(compare::ftst), f!(compare::fxam), UD, UD];

@@ -8,6 +8,7 @@
 mod common;
 mod legacy;
 mod rows;
+mod x87;
 
 use common::{Random, TestBus, long_mode};
 use hako_cpu::{Config, Cpu};
@@ -247,8 +248,9 @@ fn encode(random: &mut Random, op: &[u8], ext: Option<u8>, imm: u8, byte: bool, 
 }
 
 #[test]
-fn integer_instructions_do_what_the_host_does() {
+fn instructions_do_what_the_host_does() {
     let mut p = Pair::new();
+    x87::check(&mut p);
     for Row(name, op, ext, imm, byte, undefined) in ROWS {
         for _ in 0..400 {
             let code = encode(&mut p.random, op, *ext, *imm, *byte, None);

@@ -99,7 +99,7 @@ impl Wide {
     pub fn div(self, other: Wide) -> Wide {
         // The reciprocal to 64 bits, and one step of Newton's.
         let high = (other.sig >> 64).max(1);
-        let r = Wide::new(other.neg, -other.exp, u128::MAX / high).scaled(63);
+        let r = Wide::new(other.neg, -other.exp, u128::MAX / high).scaled(62);
         let error = Wide::ONE.sub(other.mul(r));
         self.mul(r.add(r.mul(error)))
     }

@@ -32,8 +32,12 @@ pub(crate) fn compare_parts(a: Parts, b: Parts, quiet: bool, env: &mut Env) -> R
     if both & class::DENORMAL != 0 {
         env.flags |= DE;
     }
-    // A number that grows with the magnitude: infinities have the highest exponent, zero is below all.
-    let magnitude = |p: &Parts| if p.class == class::ZERO { (i32::MIN, 0) } else { (p.exp, p.sig) };
+    // Something that grows with the magnitude, also between formats.
+    let magnitude = |p: &Parts| match p.class {
+        class::ZERO => (i32::MIN, 0),
+        class::INF => (i32::MAX, 0),
+        _ => (p.exp, p.sig),
+    };
     let (m, n) = (magnitude(&a), magnitude(&b));
     let order = match (a.sign, b.sign) {
         _ if a.class == class::ZERO && b.class == class::ZERO => return Relation::Equal,

@@ -16,8 +16,11 @@ pub(crate) fn convert<S: Float, D: Float>(a: S, env: &mut Env) -> D {
         if p.class == class::INF {
             return D::infinity(p.sign);
         }
-        if p.class == class::ZERO || !S::X87 && env.pre(DE) {
+        if p.class == class::ZERO {
             return D::zero(p.sign);
+        }
+        if !S::X87 {
+            env.flags |= DE;
         }
     }
     if D::P >= S::P {

@@ -19,25 +19,24 @@ fn condition(r: Relation) -> u16 {
     }
 }
 
-/// How ST(0) relates to a source, which may be an empty register; `None` where an unmasked exception stops the
-/// instruction.
-fn relate(cx: &mut Cx<'_>, empty: bool, source: impl Fn(&Env) -> Parts, quiet: bool) -> Option<Relation> {
+/// How ST(0) relates to a source, which may be an empty register, and whether no exception that is not masked keeps the
+/// instruction from popping. Processors report the relation even then.
+fn relate(cx: &mut Cx<'_>, empty: bool, source: impl Fn(&Env) -> Parts, quiet: bool) -> (Relation, bool) {
     let fpu = cx.x();
     if empty || fpu.empty(0) {
-        return fpu.underflow().then_some(Relation::Unordered);
+        return (Relation::Unordered, fpu.underflow());
     }
     let mut env = fpu.env();
     let relation = soft::compare_parts(fpu.st(0).parts(&env), source(&env), quiet, &mut env);
-    fpu.finish(&env);
-    (env.unmasked() & (IE | DE) == 0).then_some(relation)
+    fpu.raise(env.flags as u16);
+    (relation, env.unmasked() & (IE | DE) == 0)
 }
 
 /// Compares and sets the condition code, then pops.
 fn compare(cx: &mut Cx<'_>, empty: bool, source: impl Fn(&Env) -> Parts, quiet: bool, pops: u8) -> Step {
-    if let Some(relation) = relate(cx, empty, source, quiet) {
-        cx.x().set_cc(condition(relation));
-        (0..pops).for_each(|_| cx.x().pop());
-    }
+    let (relation, done) = relate(cx, empty, source, quiet);
+    cx.x().set_cc(condition(relation));
+    (0..if done { pops } else { 0 }).for_each(|_| cx.x().pop());
     Ok(())
 }
 
@@ -73,16 +72,14 @@ pub(crate) fn flags<const QUIET: bool, const POPS: u8>(cx: &mut Cx<'_>, op: &Op)
     const ZF: u64 = 0x40;
     cx.begin(op)?;
     let (value, empty) = (cx.cpu.fpu.st(sti(op)), cx.cpu.fpu.empty(sti(op)));
-    if let Some(relation) = relate(cx, empty, |env| value.parts(env), QUIET) {
-        cx.x().sw &= !C1;
-        cx.cpu.fl = Flags::from_bits(match relation {
-            Relation::Greater => 0,
-            Relation::Less => CF,
-            Relation::Equal => ZF,
-            Relation::Unordered => ZF | PF | CF,
-        });
-        (0..POPS).for_each(|_| cx.x().pop());
-    }
+    let (relation, done) = relate(cx, empty, |env| value.parts(env), QUIET);
+    cx.cpu.fl = Flags::from_bits(match relation {
+        Relation::Greater => 0,
+        Relation::Less => CF,
+        Relation::Equal => ZF,
+        Relation::Unordered => ZF | PF | CF,
+    });
+    (0..if done { POPS } else { 0 }).for_each(|_| cx.x().pop());
     Ok(())
 }
 

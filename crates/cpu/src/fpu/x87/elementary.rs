@@ -4,7 +4,7 @@
 use super::arith::result;
 use crate::cx::{Cx, Step};
 use crate::fpu::elementary::{self as f, Angle, Wide};
-use crate::fpu::soft::{self, DE, Env, Float, IE, Parts, ZE, class, nan_of_one, nan_of_two};
+use crate::fpu::soft::{self, DE, Env, Float, IE, PE, Parts, ZE, class, nan_of_one, nan_of_two};
 use crate::fpu::stack::{C1, C2, Filled};
 use crate::fpu::state::F80;
 use crate::op::Op;
@@ -24,7 +24,8 @@ fn f2xm1_of(x: F80, env: &mut Env) -> F80 {
         _ => return nan_of_one(&a, env),
     }
     if a.exp >= 0 {
-        // One and minus one; beyond, the result is undefined.
+        // One gives one and minus one a half; beyond, the result is undefined: processors leave the operand.
+        env.flags |= PE;
         let minus_one = a.sign && a.exp == 0 && a.sig == 1 << 63;
         return if minus_one { F80::assemble(true, F80::BIAS - 1, 1 << 63) } else { x };
     }
@@ -88,9 +89,11 @@ fn special_product(y: &Parts, log_sign: bool, log_class: u8, denormal: bool, env
 /// The product of a finite number and a logarithm.
 fn product(y: &Parts, log: Wide, env: &mut Env) -> F80 {
     if log.sig as u64 == 0 {
-        // A power of two: the logarithm is an integer.
+        // A power of two: the logarithm is an integer. The product is called inexact all the same.
         let log = Parts { sig: (log.sig >> 64) as u64, exp: log.exp, class: class::NORMAL, sign: log.neg };
-        return soft::mul_parts(Parts { class: class::NORMAL, ..*y }, log, env);
+        let value = soft::mul_parts(Parts { class: class::NORMAL, ..*y }, log, env);
+        env.flags |= PE;
+        return value;
     }
     Wide::from_parts(y).mul(log).round(env)
 }
@@ -100,12 +103,9 @@ fn y_log2_x(y: &Parts, x: &Parts, env: &mut Env) -> F80 {
     let denormal = (x.class | y.class) & class::DENORMAL != 0;
     if x.class == class::ZERO {
         if y.class & (class::ZERO | class::INF) == 0 {
-            if denormal && env.pre(DE) {
-                return F80::zero(false);
-            }
             env.flags |= ZE;
         }
-        let infinite = special_product(y, true, class::INF, denormal, env);
+        let infinite = special_product(y, true, class::INF, false, env);
         return infinite.unwrap_or(F80::infinity(!y.sign));
     }
     if x.sign {
@@ -131,12 +131,16 @@ pub(crate) fn fyl2x(cx: &mut Cx<'_>, op: &Op) -> Step {
 /// ST(1) x log2(ST(0) + 1).
 fn y_log2_x_plus_1(y: &Parts, x: &Parts, env: &mut Env) -> F80 {
     let denormal = (x.class | y.class) & class::DENORMAL != 0;
-    let at_most_minus_one = x.sign && x.class != class::ZERO && x.exp >= 0;
-    if at_most_minus_one {
+    if x.sign && x.class == class::INF {
         return invalid(env);
     }
     if let Some(value) = special_product(y, x.sign, x.class & (class::INF | class::ZERO), denormal, env) {
         return value;
+    }
+    if x.sign && x.class == class::NORMAL && x.exp >= 0 {
+        // Undefined: processors leave the operand.
+        env.flags |= PE;
+        return F80::assemble(true, x.exp + F80::BIAS, x.sig);
     }
     product(y, f::log2_of_1_plus(Wide::from_parts(x)), env)
 }
@@ -201,6 +205,7 @@ const ONE: F80 = F80::new(0x3fff, 1 << 63);
 fn one_result(cx: &mut Cx<'_>, op: &Op, cosine: bool) -> Step {
     cx.begin(op)?;
     let fpu = cx.x();
+    fpu.sw &= !C2;
     if fpu.filled([0, 0], 0) != Filled::Yes {
         return Ok(());
     }
@@ -218,7 +223,6 @@ fn one_result(cx: &mut Cx<'_>, op: &Op, cosine: bool) -> Step {
             if cosine { cos } else { sin }.round(&mut env)
         }
     };
-    fpu.sw &= !C2;
     result(fpu, 0, value, &env);
     Ok(())
 }
@@ -237,14 +241,13 @@ pub(crate) fn fcos(cx: &mut Cx<'_>, op: &Op) -> Step {
 fn two_results(cx: &mut Cx<'_>, op: &Op, tangent: bool) -> Step {
     cx.begin(op)?;
     let fpu = cx.x();
-    fpu.sw &= !C1;
+    fpu.sw &= !(C1 | C2);
     if fpu.empty(0) || !fpu.empty(7) {
         let masked = if fpu.empty(0) { fpu.underflow() } else { fpu.overflow() };
         if masked {
             fpu.set_st(0, F80::indefinite());
             fpu.push(F80::indefinite());
         }
-        fpu.sw &= !C2;
         return Ok(());
     }
     let mut env = fpu.full_env();
@@ -266,7 +269,6 @@ fn two_results(cx: &mut Cx<'_>, op: &Op, tangent: bool) -> Step {
             }
         }
     };
-    fpu.sw &= !C2;
     if result(fpu, 0, first, &env) {
         fpu.push(second);
     }

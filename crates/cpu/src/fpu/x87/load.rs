@@ -2,7 +2,7 @@
 
 use super::sti;
 use crate::cx::{Cx, Step};
-use crate::fpu::soft::{self, DE, Float, IE, round_pack};
+use crate::fpu::soft::{self, Float, IE, round_pack};
 use crate::fpu::state::F80;
 use crate::op::Op;
 use crate::operand::{Address, Operand};
@@ -17,7 +17,8 @@ pub(crate) fn fld<T: Float + Operand, A: Address>(cx: &mut Cx<'_>, op: &Op) -> S
     let mut env = fpu.env();
     let value = soft::convert(value, &mut env);
     fpu.finish(&env);
-    if env.unmasked() & (IE | DE) == 0 {
+    // A denormal operand is loaded even if that is not masked.
+    if env.unmasked() & IE == 0 {
         fpu.push(value);
     }
     Ok(())
@@ -38,13 +39,13 @@ pub(crate) fn fld80(cx: &mut Cx<'_>, op: &Op) -> Step {
 pub(crate) fn fld_st(cx: &mut Cx<'_>, op: &Op) -> Step {
     cx.begin(op)?;
     let fpu = cx.x();
-    if !fpu.room() {
-        return Ok(());
-    }
-    if !fpu.empty(sti(op)) {
+    // An empty source comes before a full stack.
+    if fpu.empty(sti(op)) {
+        if fpu.underflow() {
+            fpu.push(F80::indefinite());
+        }
+    } else if fpu.room() {
         fpu.push(fpu.st(sti(op)));
-    } else if fpu.underflow() {
-        fpu.push(F80::indefinite());
     }
     Ok(())
 }

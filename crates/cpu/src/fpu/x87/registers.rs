@@ -38,7 +38,6 @@ pub(crate) fn fcmov(cx: &mut Cx<'_>, op: &Op) -> Step {
     let negated = (op.imm >> 8 & 1) as u8;
     let taken = condition(cx.cpu, CONDITIONS[(op.imm >> 3 & 3) as usize] | negated);
     let fpu = cx.x();
-    fpu.sw &= !C1;
     if fpu.filled([0, sti(op)], 0) == Filled::Yes && taken {
         fpu.set_st(0, fpu.st(sti(op)));
     }
@@ -88,6 +87,7 @@ fn rotate(cx: &mut Cx<'_>, op: &Op, by: u8) -> Step {
 /// FFREE, and FFREEP, which pops besides.
 pub(crate) fn ffree<const POP: bool>(cx: &mut Cx<'_>, op: &Op) -> Step {
     cx.begin(op)?;
+    cx.x().sw &= !C1;
     cx.x().free(sti(op));
     if POP {
         cx.x().pop();

@@ -10,6 +10,8 @@ use crate::op::Op;
 enum Remainder {
     /// The end result, with the low bits of the quotient.
     Whole(F80, u8),
+    /// A NaN.
+    Nan(F80),
     /// The exponent has become smaller; more is to be done.
     Partial(F80),
 }
@@ -61,11 +63,11 @@ fn remainder(x: F80, y: F80, nearest: bool, env: &mut Env) -> Remainder {
     let (a, b) = (x.parts(env), y.parts(env));
     let both = a.class | b.class;
     if both & class::NANS != 0 {
-        return Remainder::Whole(nan_of_two(&a, &b, env), 0);
+        return Remainder::Nan(nan_of_two(&a, &b, env));
     }
     if a.class == class::INF || b.class == class::ZERO {
         env.flags |= IE;
-        return Remainder::Whole(F80::indefinite(), 0);
+        return Remainder::Nan(F80::indefinite());
     }
     if both & class::DENORMAL != 0 && env.pre(DE) || a.class == class::ZERO {
         return Remainder::Whole(x, 0);
@@ -80,6 +82,7 @@ fn remainder(x: F80, y: F80, nearest: bool, env: &mut Env) -> Remainder {
 fn execute(cx: &mut Cx<'_>, op: &Op, nearest: bool) -> Step {
     cx.begin(op)?;
     let fpu = cx.x();
+    fpu.sw &= !C2;
     if fpu.filled([0, 1], 0) != Filled::Yes {
         return Ok(());
     }
@@ -90,6 +93,7 @@ fn execute(cx: &mut Cx<'_>, op: &Op, nearest: bool) -> Step {
         return Ok(());
     }
     match outcome {
+        Remainder::Nan(value) => fpu.set_st(0, value),
         Remainder::Partial(value) => {
             fpu.set_st(0, value);
             fpu.set_cc(C2);

@@ -3,7 +3,7 @@
 use super::arith::result;
 use crate::cx::{Cx, Step};
 use crate::fpu::soft::{
-    self, DE, Env, Float, IE, Parts, Rounding, ZE, class, nan_of_one, nan_of_two, round_pack,
+    self, DE, Env, Float, IE, PE, Parts, Rounding, ZE, class, nan_of_one, nan_of_two, round_pack,
 };
 use crate::fpu::stack::{C1, Filled};
 use crate::fpu::state::F80;
@@ -49,13 +49,17 @@ fn scale(x: F80, y: F80, env: &mut Env) -> F80 {
 
 /// An unmasked overflow or underflow so massive that the wrapped exponent does not fit either gives infinity or zero
 /// (SDM Vol. 1 8.5.4, 8.5.5).
-fn massive(sign: bool, exp: i32, value: F80, env: &Env) -> F80 {
+fn massive(sign: bool, exp: i32, value: F80, env: &mut Env) -> F80 {
     const WRAP: i32 = 24576;
     let biased = exp + F80::BIAS;
     if env.unmasked() & soft::OE != 0 && biased - WRAP >= F80::EMAX {
+        env.flags |= PE;
+        env.up = true;
         return F80::infinity(sign);
     }
     if env.unmasked() & soft::UE != 0 && biased + WRAP <= 0 {
+        env.flags |= PE;
+        env.up = false;
         return F80::zero(sign);
     }
     value

@@ -100,6 +100,17 @@ pub(crate) fn fstp80(cx: &mut Cx<'_>, op: &Op) -> Step {
     Ok(())
 }
 
+/// FSTPNCE, an alias of FSTP that minds no empty register.
+pub(crate) fn fstpnce(cx: &mut Cx<'_>, op: &Op) -> Step {
+    if cx.cpu.fpu.empty(0) {
+        cx.begin(op)?;
+        cx.x().sw &= !C1;
+        cx.x().pop();
+        return Ok(());
+    }
+    fst_st::<true>(cx, op)
+}
+
 /// FST and FSTP to ST(i).
 pub(crate) fn fst_st<const POP: bool>(cx: &mut Cx<'_>, op: &Op) -> Step {
     cx.begin(op)?;
