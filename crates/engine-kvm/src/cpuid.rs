@@ -1,8 +1,10 @@
 //! What CPUID tells the guest: what this KVM supports, less what the named CPU model does not have.
 
 use hako_engine::EngineError;
-use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
-use kvm_ioctls::{Error, Kvm};
+use hako_x86::Model;
+use hako_x86::features::{Register, Word};
+use kvm_bindings::{CpuId, KVM_CAP_X86_SMM, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
+use kvm_ioctls::{Cap, Error, Kvm};
 
 use crate::error::host;
 
@@ -57,6 +59,10 @@ pub struct CpuidExtra {
 /// Where feature bits are: (leaf, subleaf).
 pub(crate) const FEATURE_LEAVES: [(u32, u32); 4] = [(1, 0), (7, 0), (0xd, 1), (0x8000_0001, 0)];
 
+/// Length of an XSAVE image without extended components.
+const XSAVE_BASE: u32 = 576;
+/// Leaf 1, ECX: CR4.OSXSAVE.
+const OSXSAVE: u32 = 1 << 27;
 /// Leaf 1, ECX: CMPXCHG16B and "runs under a hypervisor".
 const CX16: u32 = 1 << 13;
 const HYPERVISOR: u32 = 1 << 31;
@@ -86,7 +92,40 @@ impl CpuidReg {
     }
 }
 
+/// Leaf Dh: the components of XCR0, by subleaf.
+const XSAVE_LEAF: u32 = 0xd;
+/// x87 and SSE, all that models with XSAVE and without AVX have (SDM Vol. 1 13.1).
+const X87_SSE: u32 = 3;
+/// Leaf 80000008h, EBX: what AMD processors have against speculation, and other features that no model has.
+const EXTENDED: u32 = 0x8000_0008;
+
 impl CpuidModel {
+    /// The masks of a named model: its features, and no state components beside those of x87 and SSE.
+    pub fn of(model: &Model) -> CpuidModel {
+        let mut masks: Vec<CpuidMask> = Word::ALL
+            .into_iter()
+            .map(|word| {
+                let (leaf, subleaf, reg) = word.place();
+                let reg = match reg {
+                    Register::Eax => CpuidReg::Eax,
+                    Register::Ebx => CpuidReg::Ebx,
+                    Register::Ecx => CpuidReg::Ecx,
+                    Register::Edx => CpuidReg::Edx,
+                };
+                // OSXSAVE follows CR4.
+                let own = if word == Word::Leaf1Ecx { OSXSAVE } else { 0 };
+                CpuidMask { leaf, subleaf: Some(subleaf), reg, keep: model.features.word(word) | own }
+            })
+            .collect();
+        let whole = |leaf, subleaf, reg, keep| CpuidMask { leaf, subleaf, reg, keep };
+        masks.extend([
+            whole(XSAVE_LEAF, Some(0), CpuidReg::Eax, X87_SSE),
+            whole(XSAVE_LEAF, Some(0), CpuidReg::Edx, 0),
+            whole(EXTENDED, None, CpuidReg::Ebx, 0),
+        ]);
+        CpuidModel { masks, ..CpuidModel::default() }
+    }
+
     /// The bits of `entry`'s register that a guest of this model may see.
     fn allowed(&self, entry: &kvm_cpuid_entry2, reg: CpuidReg) -> u32 {
         let mut keep = self
@@ -109,10 +148,17 @@ impl CpuidModel {
         if !self.paravirt {
             entries.retain(|e| !PARAVIRT_LEAVES.contains(&e.function));
         }
-        for e in entries {
+        for e in entries.iter_mut() {
             for reg in CpuidReg::ALL {
                 *reg.of_mut(e) &= self.allowed(e, reg);
             }
+        }
+        // The image ends where the last component does that is left: behind the header.
+        if let Some(e) = entries.iter_mut().find(|e| e.function == XSAVE_LEAF && e.index == 0)
+            && e.eax & !X87_SSE == 0
+            && e.edx == 0
+        {
+            (e.ebx, e.ecx) = (XSAVE_BASE, XSAVE_BASE);
         }
     }
 }
@@ -126,6 +172,10 @@ pub(crate) fn of_model(kvm: &Kvm, model: &CpuidModel) -> Result<CpuId, EngineErr
     let supported =
         kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(host("KVM_GET_SUPPORTED_CPUID"))?;
     let mut entries = supported.as_slice().to_vec();
+    // Every KVM that runs on a processor's virtualisation has one of these.
+    let emulated =
+        !kvm.check_extension(Cap::TscControl) && kvm.check_extension_raw(KVM_CAP_X86_SMM.into()) == 0;
+    let model = CpuidModel { emulated: model.emulated || emulated, ..model.clone() };
     model.apply(&mut entries);
     list(&entries)
 }
@@ -146,7 +196,6 @@ pub(crate) fn of_cpu(cpuid: &CpuId, id: u8) -> CpuId {
 /// What `answers`, the results of CPUID as a guest got them, show beyond the model: (leaf, subleaf, [eax, ebx, ecx,
 /// edx]). OSXSAVE follows CR4 and is not counted.
 pub(crate) fn extras(model: &CpuidModel, answers: &[(u32, u32, [u32; 4])]) -> Vec<CpuidExtra> {
-    const OSXSAVE: u32 = 1 << 27;
     // Family and model, APIC id and the like, and how many subleaves leaf 7 has: no features.
     const NO_FEATURES: [(u32, CpuidReg); 5] = [
         (1, CpuidReg::Eax),
@@ -188,6 +237,18 @@ mod tests {
             vec![leaf1(0b011), kvm_cpuid_entry2 { function: 7, ecx: 0b11, ..Default::default() }];
         model.apply(&mut entries);
         assert_eq!((entries[0].ecx, entries[1].ecx), (0b001, 0b11));
+    }
+
+    #[test]
+    fn a_named_model_has_neither_avx_nor_its_state() {
+        let model = CpuidModel::of(&hako_x86::cpuid::X86_64_V2);
+        let state =
+            kvm_cpuid_entry2 { function: 0xd, eax: 0x2e7, ebx: 2440, ecx: 2440, ..Default::default() };
+        let mut entries = vec![leaf1(!0), state];
+        model.apply(&mut entries);
+        assert_eq!(entries[0].ecx & (1 << 28 | 1 << 12), 0, "AVX, FMA");
+        assert_ne!(entries[0].ecx & OSXSAVE, 0);
+        assert_eq!((entries[1].eax, entries[1].ebx), (entries[1].eax & 3, 576));
     }
 
     #[test]

@@ -52,13 +52,13 @@ impl Machine {
             MachineKind::Bare => bare(&config, &mut notes)?,
             MachineKind::Pc => pc(&config, &mut notes)?,
         };
-        made.engine.vcpu().set_state(&made.board.initial_state())?;
+        made.engine.set_first_state(&made.board.initial_state())?;
         if trace.as_ref().is_some_and(|t| t.what.instr) {
-            made.engine.vcpu().set_debug(&Debug { step: true, breakpoints: Vec::new() })?;
+            made.engine.set_debug(&Debug { step: true, breakpoints: Vec::new() })?;
         }
         let clock = clock(&config, &made.engine)?;
         let inbox = Arc::new(Inbox::default());
-        inbox.set_kicker(made.engine.vcpu_ref().kicker());
+        inbox.set_kicker(made.engine.kicker());
         if config.signals {
             signals::catch(&inbox).map_err(|e| Error::Host(format!("cannot wait for signals: {e}")))?;
         }
@@ -97,8 +97,9 @@ impl Machine {
             shown: Time::ZERO,
             count_base: 0,
             notes,
+            idle: false,
             hang: Default::default(),
-            faults_seen: 0,
+            faults_seen: Vec::new(),
             shown_count: None,
             config,
         };

@@ -59,6 +59,14 @@ impl Clock {
         }
     }
 
+    /// Another CPU runs on from here: what was the count `from` is its count `to`. Guest time goes on as it was.
+    pub fn hand_over(&mut self, from: u64, to: u64) {
+        let now = self.now(from);
+        if let Clock::Virtual { base, count, .. } = self {
+            (*base, *count) = (now, to);
+        }
+    }
+
     /// Virtual: nothing happens until `time`, so it is `time` now. Host: time passes by itself.
     pub fn skip_to(&mut self, at: u64, time: Time) {
         let now = self.now(at);
@@ -117,6 +125,14 @@ mod tests {
         assert_eq!(c.deadline(0, Time(1001), true), Deadline::Count(101));
         assert_eq!(c.deadline(500, Time(1001), true), Deadline::Count(500));
         assert_eq!(c.deadline(0, Time::NEVER, true), Deadline::Never);
+    }
+
+    #[test]
+    fn time_goes_on_with_the_count_of_the_cpu_that_runs() {
+        let mut c = Clock::new_virtual(10);
+        c.hand_over(100, 7);
+        assert_eq!((c.now(7), c.now(8)), (Time(1000), Time(1010)));
+        assert_eq!(c.deadline(7, Time(1100), true), Deadline::Count(17));
     }
 
     #[test]

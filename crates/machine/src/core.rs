@@ -121,6 +121,21 @@ impl Core {
         }
     }
 
+    /// Lets the host look at the CPUs: what it reads for that is no activity of the guest's.
+    pub fn looked_at<T>(&mut self, look: impl FnOnce(&mut Core) -> T) -> T {
+        let activity = self.activity;
+        let seen = look(self);
+        self.activity = activity;
+        seen
+    }
+
+    /// From now on CPU number `cpu` is the one that the trace shows.
+    pub fn show_cpu(&mut self, cpu: u8) {
+        if let Some(t) = &mut self.trace {
+            t.cpu = Some(cpu);
+        }
+    }
+
     /// As new at instruction `count`; the sinks stay open.
     pub fn restart(&mut self, count: u64) {
         self.clock.restart(count);
@@ -245,6 +260,16 @@ impl Bus for Core {
             t.line(now, format_args!("int  hardware interrupt, vector {vector:#04x}"));
         }
         vector
+    }
+
+    fn task_priority(&mut self, at: At) -> Option<u8> {
+        self.board.task_priority(self.now(at.count), at.cpu)
+    }
+
+    fn set_task_priority(&mut self, at: At, priority: u8) -> Option<Attention> {
+        let now = self.now(at.count);
+        let done = self.board.set_task_priority(now, at.cpu, priority);
+        done.map(|attention| self.settle(attention))
     }
 
     fn lines(&mut self, at: At) -> Lines {

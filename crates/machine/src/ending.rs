@@ -27,6 +27,7 @@ impl Machine {
             Ok(state) => report.add_state(state, &memory),
             Err(e) => report.section("registers", vec![format!("the engine does not give them: {e}")]),
         }
+        self.add_others(&mut report);
         if matches!(self.engine, Engine::Kvm(_)) {
             self.repeat_on_soft(&mut report);
         }
@@ -58,6 +59,20 @@ impl Machine {
         match self.state() {
             Ok(state) => report.add_state(&state, &memory),
             Err(e) => report.section("registers", vec![format!("the engine does not give them: {e}")]),
+        }
+        self.add_others(report);
+    }
+
+    /// The registers of the CPUs that did not cause the end.
+    fn add_others(&mut self, report: &mut Report) {
+        if self.engine.cpus() == 1 {
+            return;
+        }
+        let current = usize::from(self.engine.current());
+        report.headline.push_str(&format!(" on CPU {current}"));
+        let Ok(states) = self.states() else { return };
+        for (cpu, state) in states.iter().enumerate().filter(|(cpu, _)| *cpu != current) {
+            report.add_registers(cpu, state);
         }
     }
 

@@ -1,12 +1,16 @@
 //! The engines behind one value, and the choice between them.
 
-use hako_engine::{EngineError, Exit, ExitKind, IrqSink, Vcpu};
+use std::sync::Arc;
+
+use hako_engine::{Debug, EngineError, Exit, ExitKind, IrqSink, Kick, Vcpu};
 use hako_engine_kvm::{CpuidModel, IrqchipState, KvmVcpu, LapicState, Vm, VmConfig};
-use hako_engine_soft::SoftVcpu;
 use hako_mem::GuestMemory;
 use hako_x86::CpuState;
+use hako_x86::cpuid::X86_64_V2;
 
 use crate::config::{ClockKind, Config, EngineChoice, MachineKind};
+use crate::core::Core;
+use crate::cpus::SoftCpus;
 use crate::error::Error;
 use crate::zero::zero;
 
@@ -22,8 +26,8 @@ pub(crate) struct Kvm {
 
 /// The engine of a machine.
 pub(crate) enum Engine {
-    /// Our own CPU.
-    Soft(Box<SoftVcpu>),
+    /// Our own CPUs.
+    Soft(Box<SoftCpus>),
     /// KVM.
     Kvm(Box<Kvm>),
 }
@@ -34,7 +38,7 @@ type Made = (Engine, Option<Box<dyn IrqSink>>);
 /// Makes the engine asked for. `auto` makes the VM that would be used and measures in it; why it chose what it chose
 /// becomes a note.
 pub(crate) fn make(config: &Config, memory: &GuestMemory, notes: &mut Vec<String>) -> Result<Made, Error> {
-    let soft = || (Engine::Soft(Box::default()), None);
+    let soft = || (Engine::Soft(Box::new(SoftCpus::new(config.cpus))), None);
     match config.engine {
         EngineChoice::Soft => Ok(soft()),
         EngineChoice::Kvm => Ok(kvm(config.machine, memory)?),
@@ -61,7 +65,7 @@ fn kvm(machine: MachineKind, memory: &GuestMemory) -> Result<Made, EngineError> 
         irqchip: pc,
         pit_reinject: false,
         cpus: 1,
-        cpuid: pc.then(CpuidModel::default),
+        cpuid: pc.then(|| CpuidModel::of(&X86_64_V2)),
         msr_exits: pc,
     };
     let vm = Vm::new(config, memory)?;
@@ -84,11 +88,11 @@ fn measure(mut made: Made, memory: &GuestMemory) -> Result<(Option<Made>, String
 }
 
 impl Engine {
-    /// The CPU as every engine shows it.
+    /// The CPU as every engine shows it: the one that ran last, where there are several.
     #[inline]
     pub fn vcpu(&mut self) -> &mut dyn Vcpu {
         match self {
-            Engine::Soft(v) => &mut **v,
+            Engine::Soft(v) => v.vcpu(),
             Engine::Kvm(k) => &mut k.vcpu,
         }
     }
@@ -97,7 +101,7 @@ impl Engine {
     #[inline]
     pub fn vcpu_ref(&self) -> &dyn Vcpu {
         match self {
-            Engine::Soft(v) => &**v,
+            Engine::Soft(v) => v.vcpu_ref(),
             Engine::Kvm(k) => &k.vcpu,
         }
     }
@@ -131,7 +135,63 @@ impl Engine {
             k.vm.set_irqchip_state(irqchip)?;
             k.vcpu.set_lapic_state(lapic)?;
         }
-        self.vcpu().set_state(state)
+        self.set_first_state(state)
+    }
+
+    /// The CPUs' states at power-on; `state` is that of the bootstrap processor.
+    pub fn set_first_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
+        match self {
+            Engine::Soft(v) => v.power_on(state),
+            Engine::Kvm(k) => k.vcpu.set_state(state),
+        }
+    }
+
+    /// How many CPUs there are.
+    pub fn cpus(&self) -> usize {
+        match self {
+            Engine::Soft(v) => v.len(),
+            Engine::Kvm(_) => 1,
+        }
+    }
+
+    /// The number of the CPU that ran last.
+    pub fn current(&self) -> u8 {
+        match self {
+            Engine::Soft(v) => v.current(),
+            Engine::Kvm(_) => 0,
+        }
+    }
+
+    /// Instructions of all CPUs together, where the engine counts them.
+    pub fn count_of_all(&self) -> Option<u64> {
+        match self {
+            Engine::Soft(v) => Some(v.count_of_all()),
+            Engine::Kvm(_) => None,
+        }
+    }
+
+    /// The states of all CPUs, by number.
+    pub fn states(&mut self, core: &mut Core) -> Result<Vec<CpuState>, EngineError> {
+        match self {
+            Engine::Soft(v) => Ok(v.states()),
+            Engine::Kvm(k) => Ok(vec![k.vcpu.state(core)?]),
+        }
+    }
+
+    /// Host debugging of all CPUs.
+    pub fn set_debug(&mut self, debug: &Debug) -> Result<(), EngineError> {
+        match self {
+            Engine::Soft(v) => v.set_debug(debug),
+            Engine::Kvm(k) => k.vcpu.set_debug(debug),
+        }
+    }
+
+    /// Interrupts whichever CPUs run.
+    pub fn kicker(&self) -> Arc<dyn Kick> {
+        match self {
+            Engine::Soft(v) => v.kicker(),
+            Engine::Kvm(k) => k.vcpu.kicker(),
+        }
     }
 
     /// Zeroes what the guest may have changed in the first `ram` bytes of the slab.

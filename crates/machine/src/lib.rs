@@ -15,6 +15,7 @@ mod clock;
 pub mod config;
 mod core;
 mod devices;
+mod cpus;
 mod disk;
 mod ending;
 mod engine;

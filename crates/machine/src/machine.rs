@@ -59,14 +59,16 @@ pub struct Machine {
     /// What the user should know about how the machine was made.
     pub(crate) notes: Vec<String>,
     /// The count at which the trace last showed an instruction.
-    pub(crate) shown_count: Option<u64>,
-    /// Exceptions that the trace has shown.
-    pub(crate) faults_seen: u64,
+    pub(crate) shown_count: Option<(u8, u64)>,
+    /// Exceptions that the trace has shown, by CPU.
+    pub(crate) faults_seen: Vec<u64>,
+    /// No CPU has anything to do.
+    pub(crate) idle: bool,
     /// What hang detection remembers.
     pub(crate) hang: Watch,
     /// When buffered output was last shown.
     pub(crate) shown: Time,
-    /// The instruction count at power-on.
+    /// The instruction count of all CPUs at power-on.
     pub(crate) count_base: u64,
 }
 
@@ -83,10 +85,10 @@ impl Machine {
 
     /// Instructions executed since power-on, where the engine counts them.
     pub fn count(&self) -> Option<u64> {
-        self.engine.vcpu_ref().count().map(|n| n.wrapping_sub(self.count_base))
+        self.engine.count_of_all().map(|n| n.wrapping_sub(self.count_base))
     }
 
-    /// The engine's own count, 0 where it does not count.
+    /// The own count of the CPU that ran last, 0 where the engine does not count.
     pub(crate) fn raw_count(&self) -> u64 {
         self.engine.vcpu_ref().count().unwrap_or(0)
     }
@@ -116,9 +118,20 @@ impl Machine {
         self.core.ports.as_deref().unwrap_or(&[])
     }
 
-    /// The CPU's state at the present instruction boundary.
+    /// The state of the CPU that ran last at the present instruction boundary.
     pub fn state(&mut self) -> Result<CpuState, hako_engine::EngineError> {
-        self.engine.vcpu().state(&mut self.core)
+        let vcpu = self.engine.vcpu();
+        self.core.looked_at(|core| vcpu.state(core))
+    }
+
+    /// The states of all CPUs, by number.
+    pub fn states(&mut self) -> Result<Vec<CpuState>, hako_engine::EngineError> {
+        self.engine.states(&mut self.core)
+    }
+
+    /// The number of the CPU that ran last.
+    pub fn current_cpu(&self) -> u8 {
+        self.engine.current()
     }
 
     /// Guest memory.

@@ -3,8 +3,9 @@
 use hako_cpu::{Cpu, Stop, StopKind, Why};
 use hako_engine::{EngineError, ExitKind, Refusal, Time};
 use hako_engine_kvm::Parts;
+use hako_x86::cpuid::MAX;
 use hako_x86::{CpuState, RFlags};
-use iced_x86::{Decoder, DecoderOptions, Mnemonic};
+use iced_x86::{CpuidFeature, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 
 use crate::core::Core;
 use crate::engine::{Engine, exit};
@@ -20,11 +21,53 @@ struct Executed {
     unknown: bool,
 }
 
+/// XCR0: x87 and SSE, whose state our CPU has.
+const OURS: u64 = 3;
+/// The legacy area of an XSAVE image, and where in the header behind it XSTATE_BV is (SDM Vol. 1 13.4).
+const LEGACY: std::ops::Range<usize> = 0..512;
+const PRESENT: std::ops::Range<usize> = 512..520;
+/// Where the header ends.
+const HEADER_END: usize = 576;
+
+fn present(image: &[u8]) -> u64 {
+    image.get(PRESENT).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// The state as our CPU can take it: without the XSAVE components that it has not got.
+fn visible(state: &CpuState) -> CpuState {
+    let mut seen = state.clone();
+    if state.xcr0 & !OURS != 0 {
+        seen.xcr0 &= OURS;
+        seen.xsave.truncate(HEADER_END);
+        let kept = present(&seen.xsave) & OURS;
+        if let Some(header) = seen.xsave.get_mut(PRESENT) {
+            header.copy_from_slice(&kept.to_le_bytes());
+        }
+    }
+    seen
+}
+
+/// Puts what `visible` left out back.
+fn complete(before: &CpuState, after: &mut CpuState) {
+    if before.xcr0 & !OURS == 0 || after.xsave.len() < HEADER_END || before.xsave.len() < HEADER_END {
+        return;
+    }
+    after.xcr0 |= before.xcr0 & !OURS;
+    let ours = std::mem::replace(&mut after.xsave, before.xsave.clone());
+    let kept = present(&before.xsave) & !OURS | present(&ours) & OURS;
+    if let (Some(to), Some(from)) = (after.xsave.get_mut(LEGACY), ours.get(LEGACY)) {
+        to.copy_from_slice(from);
+    }
+    if let Some(header) = after.xsave.get_mut(PRESENT) {
+        header.copy_from_slice(&kept.to_le_bytes());
+    }
+}
+
 /// Executes one instruction. The CPU is as new each time: the engine's guest writes memory without leaving marks, so
 /// nothing that was decoded before can be trusted.
-fn execute(cpu: &mut Cpu, core: &mut Core, before: &CpuState) -> Result<Executed, EngineError> {
+fn execute(cpu: &mut Cpu, core: &mut Core, before: &CpuState, parts: Parts) -> Result<Executed, EngineError> {
     cpu.reset();
-    cpu.set_state(before)?;
+    cpu.set_state(&visible(before))?;
     let raised = cpu.faults().total();
     let stop = cpu.step(core);
     let unknown = cpu.faults().total() != raised
@@ -36,21 +79,71 @@ fn execute(cpu: &mut Cpu, core: &mut Core, before: &CpuState) -> Result<Executed
             after.msrs.push((index, value));
         }
     }
+    if parts.has(Parts::FPU) {
+        complete(before, &mut after);
+    }
     (after.cr8, after.tsc) = (before.cr8, before.tsc);
     Ok(Executed { stop, after, unknown })
 }
 
+/// Features whose instructions touch neither x87, MMX, SSE nor XCR0.
+fn is_integer(feature: CpuidFeature) -> bool {
+    use CpuidFeature as F;
+    matches!(
+        feature,
+        F::INTEL8086
+            | F::INTEL8086_ONLY
+            | F::INTEL186
+            | F::INTEL286
+            | F::INTEL286_ONLY
+            | F::INTEL386
+            | F::INTEL386_ONLY
+            | F::INTEL486
+            | F::X64
+            | F::CPUID
+            | F::MSR
+            | F::TSC
+            | F::CMOV
+            | F::CX8
+            | F::CMPXCHG16B
+            | F::POPCNT
+            | F::LZCNT
+            | F::BMI1
+            | F::BMI2
+            | F::ADX
+            | F::MOVBE
+            | F::SMAP
+            | F::FSGSBASE
+            | F::INVPCID
+            | F::RDRAND
+            | F::RDSEED
+            | F::RDTSCP
+            | F::RDPID
+            | F::CLFSH
+            | F::CLFLUSHOPT
+            | F::CLWB
+            | F::PAUSE
+            | F::MULTIBYTENOP
+            | F::SYSCALL
+            | F::SEP
+    )
+}
+
 /// The parts of the state that an instruction needs besides the core: most need none.
-fn parts(refusal: &Refusal, before: &CpuState) -> Parts {
-    let bytes = refusal.bytes.get(..usize::from(refusal.len)).unwrap_or(&refusal.bytes);
-    let instruction = Decoder::new(report::bits(before), bytes, DecoderOptions::NONE).decode();
+fn parts(instruction: &Instruction, before: &CpuState) -> Parts {
+    if instruction.is_invalid() {
+        return Parts::ALL;
+    }
     let debug_registers = instruction
         .op_kinds()
         .zip(0..)
-        .any(|(kind, i)| kind == iced_x86::OpKind::Register && instruction.op_register(i).is_dr());
+        .any(|(kind, i)| kind == OpKind::Register && instruction.op_register(i).is_dr());
     let mut parts = Parts::CORE;
-    if before.rflags.contains(RFlags::TF) || debug_registers || instruction.is_invalid() {
+    if before.rflags.contains(RFlags::TF) || debug_registers {
         parts = parts.and(Parts::DEBUG);
+    }
+    if !instruction.cpuid_features().iter().all(|f| is_integer(*f)) {
+        parts = parts.and(Parts::FPU);
     }
     let msrs = matches!(
         instruction.mnemonic(),
@@ -58,6 +151,7 @@ fn parts(refusal: &Refusal, before: &CpuState) -> Parts {
             | Mnemonic::Wrmsr
             | Mnemonic::Rdtsc
             | Mnemonic::Rdtscp
+            | Mnemonic::Rdpid
             | Mnemonic::Swapgs
             | Mnemonic::Syscall
             | Mnemonic::Sysret
@@ -65,9 +159,16 @@ fn parts(refusal: &Refusal, before: &CpuState) -> Parts {
             | Mnemonic::Sysenter
             | Mnemonic::Sysexit
             | Mnemonic::Sysexitq
-            | Mnemonic::INVALID
     );
     if msrs { parts.and(Parts::MSRS) } else { parts }
+}
+
+/// Whether the instruction deals with XSAVE components as such.
+fn names_components(instruction: &Instruction) -> bool {
+    instruction.cpuid_features().iter().any(|f| {
+        use CpuidFeature as F;
+        matches!(f, F::XSAVE | F::XSAVEOPT | F::XSAVEC | F::XSAVES)
+    })
 }
 
 impl Machine {
@@ -78,13 +179,20 @@ impl Machine {
             return Err(self.refused(&refusal, "the engine is our CPU"));
         };
         let core = kvm.vcpu.partial_state(Parts::CORE).map_err(failed)?;
-        let parts = parts(&refusal, &core);
+        let bytes = refusal.bytes.get(..usize::from(refusal.len)).unwrap_or(&refusal.bytes);
+        let instruction = Decoder::new(report::bits(&core), bytes, DecoderOptions::NONE).decode();
+        let parts = parts(&instruction, &core);
         let before =
             if parts == Parts::CORE { core } else { kvm.vcpu.partial_state(parts).map_err(failed)? };
-        let cpu = self.rescuer.get_or_insert_with(|| Box::new(Cpu::new(hako_cpu::Config::default())));
-        let done = match execute(cpu, &mut self.core, &before) {
+        if before.xcr0 & !OURS != 0 && names_components(&instruction) {
+            let why = format!("XCR0 is {:#x}, and our CPU has the state of x87 and SSE alone", before.xcr0);
+            return Err(self.refused(&refusal, &why));
+        }
+        let config = || hako_cpu::Config { model: MAX, ..hako_cpu::Config::default() };
+        let cpu = self.rescuer.get_or_insert_with(|| Box::new(Cpu::new(config())));
+        let done = match execute(cpu, &mut self.core, &before, parts) {
             Ok(done) if !done.unknown => done,
-            Ok(_) => return Err(self.refused(&refusal, "our CPU has no x87, MMX or SSE yet")),
+            Ok(_) => return Err(self.refused(&refusal, "our CPU has not got it")),
             Err(why) => return Err(self.refused(&refusal, &why.to_string())),
         };
         self.rescued += 1;
@@ -95,7 +203,10 @@ impl Machine {
         kvm.vcpu.set_partial_state(&done.after, parts).map_err(failed)?;
         let rip = done.stop.rip;
         match done.stop.kind {
-            StopKind::Halt => self.handle(exit(ExitKind::Halt, rip), Time::NEVER),
+            StopKind::Halt => {
+                self.idle = true;
+                self.handle(exit(ExitKind::Halt, rip), Time::NEVER)
+            }
             StopKind::TripleFault => self.handle(exit(ExitKind::TripleFault, rip), Time::NEVER),
             StopKind::Wish => self.grant_all(),
             StopKind::Deadline | StopKind::Debug(_) => Ok(()),

@@ -7,6 +7,7 @@ use hako_mem::Gpa;
 
 use crate::boot::{self, Kernel};
 use crate::config::Source;
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::machine::Machine;
 use crate::media;
@@ -57,7 +58,7 @@ impl Machine {
         self.engine.reset()?;
         self.core.restart(self.raw_count());
         self.core.board.reset(Time::ZERO);
-        self.count_base = self.raw_count();
+        self.count_base = self.engine.count_of_all().unwrap_or(0);
         self.inbox.with(|w| w.serial.clear());
         (self.outcome, self.rescued, self.resets, self.shown) = (None, 0, 0, Time::ZERO);
         (self.input_open, self.hang) = (false, Default::default());
@@ -71,6 +72,10 @@ impl Machine {
         }
         self.engine.forget(self.core.board.memory(), self.ram);
         self.load()?;
+        if let Engine::Soft(cpus) = &mut self.engine {
+            let (from, to) = cpus.first();
+            self.core.clock.hand_over(from, to);
+        }
         let state = self.core.board.initial_state();
         Ok(self.engine.power_on(&state)?)
     }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hako_chips::Wish;
-use hako_engine::{Exit, ExitKind, Time};
-use hako_x86::RFlags;
+use hako_engine::{Deadline, Exit, ExitKind, Time};
+use hako_x86::{Activity, CpuState, RFlags};
 
 use crate::config::{MachineKind, TripleFault};
+use crate::engine::Engine;
 use crate::machine::{Machine, Progress};
 use crate::outcome::{Ended, Outcome};
 
@@ -51,6 +52,7 @@ impl Machine {
     /// One run of the engine, and what its exit means.
     fn advance(&mut self, until: Time) -> Result<(), Ended> {
         self.take_input()?;
+        self.next_turn();
         let count = self.raw_count();
         let now = self.core.now(count);
         let limit = self.limit();
@@ -59,7 +61,9 @@ impl Machine {
         }
         if self.core.next_event() <= now {
             self.core.tick(now);
+            self.heed_signals();
         }
+        let count = self.raw_count();
         self.core.horizon = self.core.next_event().min(until).min(limit);
         if self.core.sinks.pending() {
             if now.since(self.shown) >= FLUSH {
@@ -70,14 +74,19 @@ impl Machine {
             }
         }
         let mut deadline = self.core.clock.deadline(count, self.core.horizon, self.engine.counts());
-        if self.config.detect_hang {
+        if self.config.detect_hang && self.can_watch() {
             deadline = self.hang.deadline(deadline);
+        }
+        if let Engine::Soft(cpus) = &self.engine {
+            deadline = cpus.limit(deadline);
         }
         self.trace_instruction()?;
         let exit =
             self.engine.vcpu().run(&mut self.core, deadline).map_err(|e| Ended::Failed(e.to_string()))?;
         self.trace_exceptions();
         let count = self.raw_count();
+        let in_vain = exit.kind == ExitKind::Halt && deadline != Deadline::Count(count);
+        self.idle = self.ran(in_vain);
         if let Some(t) = self.core.trace.as_mut().filter(|t| t.what.exits)
             && !matches!(exit.kind, ExitKind::Debug(_))
         {
@@ -131,20 +140,55 @@ impl Machine {
         }
     }
 
+    /// Where several CPUs take turns, gives the next one its turn if the last is over.
+    fn next_turn(&mut self) {
+        if let Engine::Soft(cpus) = &mut self.engine
+            && let Some((from, to)) = cpus.turn()
+        {
+            self.core.clock.hand_over(from, to);
+            self.core.show_cpu(cpus.current());
+        }
+    }
+
+    /// An event may have raised a line of a CPU whose turn it is not: then the turn of the one that has it is over.
+    fn heed_signals(&mut self) {
+        if let Engine::Soft(cpus) = &mut self.engine
+            && cpus.len() > 1
+        {
+            let others = !1u8.checked_shl(cpus.current().into()).unwrap_or(0);
+            if self.core.board.take_signals() & others != 0 {
+                cpus.end_turn();
+                self.next_turn();
+            }
+        }
+    }
+
+    /// A CPU has run; `in_vain`: it is halted, and nothing that was there could wake it. Whether all are.
+    fn ran(&mut self, in_vain: bool) -> bool {
+        match &mut self.engine {
+            Engine::Soft(cpus) => {
+                let others = !1u8.checked_shl(cpus.current().into()).unwrap_or(0);
+                cpus.ran(in_vain, self.core.board.take_signals() & others != 0)
+            }
+            Engine::Kvm(_) => in_vain,
+        }
+    }
+
     /// HLT: for good, or until the next event.
     fn halted(&mut self, until: Time) -> Result<(), Ended> {
         if self.config.machine == MachineKind::Bare {
             return Err(Ended::HaltedForGood);
         }
-        let state = self.state().map_err(|e| Ended::Failed(e.to_string()))?;
-        if !state.rflags.contains(RFlags::IF) {
-            return Err(Ended::HaltedForGood);
-        }
-        if self.core.board.lines(0).intr {
+        if !self.idle {
             return Ok(());
         }
-        if self.config.detect_hang {
-            self.watch_halt(&state)?;
+        let states = self.states().map_err(|e| Ended::Failed(e.to_string()))?;
+        let wakes = |s: &CpuState| s.activity == Activity::Halted && s.rflags.contains(RFlags::IF);
+        if !states.iter().any(wakes) {
+            return Err(Ended::HaltedForGood);
+        }
+        if let ([state], true) = (states.as_slice(), self.config.detect_hang) {
+            self.watch_halt(state)?;
         }
         let wake = self.core.next_event();
         let timer = self.engine.timer_can_wake().map_err(|e| Ended::Failed(e.to_string()))?;

@@ -11,7 +11,8 @@ impl Machine {
     pub(crate) fn serve(&mut self) -> Result<(), Ended> {
         let failed = |e: hako_engine::EngineError| Ended::Failed(e.to_string());
         let Some(bios) = &mut self.bios else { return Ok(()) };
-        let mut state = self.engine.vcpu().state(&mut self.core).map_err(failed)?;
+        let vcpu = self.engine.vcpu();
+        let mut state = self.core.looked_at(|core| vcpu.state(core)).map_err(failed)?;
         let now = self.core.clock.now(self.engine.vcpu_ref().count().unwrap_or(0));
         let service = Service::at(&state);
         if let Some(service) = service {

@@ -61,6 +61,8 @@ pub struct TraceSpec {
 pub struct Trace {
     /// What it shows.
     pub what: TraceSet,
+    /// Which CPU the lines are about, where there are several.
+    pub cpu: Option<u8>,
     to: Box<dyn Write + Send>,
 }
 
@@ -73,12 +75,15 @@ impl Trace {
             }
             None => Box::new(std::io::stderr()),
         };
-        Ok(Trace { what: spec.what, to })
+        Ok(Trace { what: spec.what, cpu: None, to })
     }
 
     /// One line. A trace that cannot be written (disk full) is no reason to stop a guest.
     pub fn line(&mut self, now: Time, what: std::fmt::Arguments<'_>) {
-        let _ = writeln!(self.to, "{now:?} {what}");
+        let _ = match self.cpu {
+            Some(cpu) => writeln!(self.to, "{now:?} cpu{cpu} {what}"),
+            None => writeln!(self.to, "{now:?} {what}"),
+        };
     }
 
     /// Writes out what is buffered.
@@ -111,24 +116,24 @@ impl Trace {
         let (verb, arrow) = if write { ("out", "<-") } else { ("in ", "->") };
         let name = names::port(port);
         let shown = Items { width, data };
-        let _ = writeln!(self.to, "{now:?} io   {verb} {port:#06x} {name:<16} {arrow} {shown}");
+        self.line(now, format_args!("io   {verb} {port:#06x} {name:<16} {arrow} {shown}"));
     }
 
     /// An access outside RAM and ROM.
     pub fn mmio(&mut self, now: Time, write: bool, gpa: Gpa, data: &[u8]) {
         let (verb, arrow) = if write { ("write", "<-") } else { ("read ", "->") };
         let shown = Items { width: Width::from_bytes(data.len()).unwrap_or(Width::B1), data };
-        let _ = writeln!(self.to, "{now:?} mmio {verb} {gpa} {arrow} {shown}");
+        self.line(now, format_args!("mmio {verb} {gpa} {arrow} {shown}"));
     }
 
     /// An MSR that chips own.
     pub fn msr(&mut self, now: Time, index: u32, value: Option<u64>, write: bool) {
         let name = msr::name(index).unwrap_or("?");
         let verb = if write { "wrmsr" } else { "rdmsr" };
-        let _ = match value {
-            Some(v) => writeln!(self.to, "{now:?} io   {verb} {index:#x} {name} {v:#x}"),
-            None => writeln!(self.to, "{now:?} io   {verb} {index:#x} {name} #GP"),
-        };
+        match value {
+            Some(v) => self.line(now, format_args!("io   {verb} {index:#x} {name} {v:#x}")),
+            None => self.line(now, format_args!("io   {verb} {index:#x} {name} #GP")),
+        }
     }
 }
 

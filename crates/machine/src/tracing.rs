@@ -14,7 +14,7 @@ impl Machine {
             return Ok(());
         }
         // The engine may come back without having executed it.
-        let count = self.engine.vcpu_ref().count();
+        let count = self.engine.vcpu_ref().count().map(|n| (self.engine.current(), n));
         if count.is_some() && std::mem::replace(&mut self.shown_count, count) == count {
             return Ok(());
         }
@@ -34,11 +34,15 @@ impl Machine {
     /// Shows the exceptions since the last look, if interrupts are traced. Only our own CPU keeps them.
     pub(crate) fn trace_exceptions(&mut self) {
         let Some(t) = self.core.trace.as_mut().filter(|t| t.what.int) else { return };
+        let current = usize::from(self.engine.current());
         let Engine::Soft(v) = &mut self.engine else { return };
         let log = v.cpu().faults();
         let total = log.total();
-        let new = total.wrapping_sub(self.faults_seen);
-        self.faults_seen = total;
+        if self.faults_seen.len() <= current {
+            self.faults_seen.resize(current + 1, 0);
+        }
+        let Some(seen) = self.faults_seen.get_mut(current) else { return };
+        let new = total.wrapping_sub(std::mem::replace(seen, total));
         let kept: Vec<_> = log.iter().collect();
         let skip = kept.len().saturating_sub(usize::try_from(new).unwrap_or(usize::MAX));
         for f in kept.into_iter().skip(skip) {

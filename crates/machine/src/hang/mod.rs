@@ -14,7 +14,6 @@ mod ticks;
 use hako_engine::Deadline;
 use hako_x86::CpuState;
 
-use crate::engine::Engine;
 use crate::machine::Machine;
 use crate::outcome::Ended;
 use memory::Copy;
@@ -81,9 +80,9 @@ impl Machine {
     }
 
     /// Whether hangs can be told at all here.
-    fn can_watch(&self) -> bool {
+    pub(crate) fn can_watch(&self) -> bool {
         let steps = self.core.trace.as_ref().is_some_and(|t| t.what.instr);
-        matches!(self.engine, Engine::Soft(_)) && self.core.clock.is_virtual() && !steps
+        self.engine.counts() && self.engine.cpus() == 1 && self.core.clock.is_virtual() && !steps
     }
 
     /// The look after each run of the engine.

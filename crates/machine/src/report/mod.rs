@@ -75,6 +75,15 @@ impl Report {
         }
     }
 
+    /// The registers of another CPU than the one that the report is about.
+    pub(crate) fn add_registers(&mut self, cpu: usize, state: &CpuState) {
+        let lines = match state.activity {
+            hako_x86::Activity::WaitForSipi => vec!["it waits for a SIPI".to_string()],
+            _ => registers::lines(state),
+        };
+        self.section(format!("registers of CPU {cpu}"), lines);
+    }
+
     /// The CPU's registers and what it was about to execute.
     pub(crate) fn add_state(&mut self, state: &CpuState, memory: &GuestMemory) {
         self.section("registers", registers::lines(state));
