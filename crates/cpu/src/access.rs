@@ -16,8 +16,6 @@ use crate::segfast::rights;
 use crate::tlb::CODE;
 use crate::why::Why;
 
-const SS: u8 = SegReg::Ss as u8;
-
 /// Where a physical address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phys {
@@ -50,6 +48,13 @@ pub(crate) struct Span {
     /// Bytes in `first`.
     split: u8,
     second: Phys,
+}
+
+impl Span {
+    /// Whether it is RAM or ROM in one piece, so that what follows in the page is, too.
+    pub fn is_ram(&self) -> bool {
+        !matches!(self.first, Phys::Bus(_)) && self.first == self.second
+    }
 }
 
 impl Cx<'_> {
@@ -440,6 +445,40 @@ impl Cx<'_> {
         self.store_bytes(span.second, n - split, value >> (split * 8));
     }
 
+    /// Reads items of `bytes` bytes, of which the first is what the span covers. More than one follow it in its page.
+    pub fn load_run(&mut self, span: &Span, bytes: usize, data: &mut [u8]) {
+        if data.len() > bytes {
+            if let Phys::Plain(off) | Phys::Ram(off) | Phys::Rom(off, _) = span.first {
+                self.slab.read(SlabOffset(off), data);
+            }
+            return;
+        }
+        let value = match bytes {
+            1 => u32::from(self.load_span::<u8>(span)),
+            2 => u32::from(self.load_span::<u16>(span)),
+            _ => self.load_span::<u32>(span),
+        };
+        for (to, from) in data.iter_mut().zip(value.to_le_bytes()) {
+            *to = from;
+        }
+    }
+
+    /// Writes items as [`Cx::load_run`] reads them.
+    pub fn store_run(&mut self, span: &Span, bytes: usize, data: &[u8]) {
+        if data.len() > bytes {
+            for (i, item) in data.chunks(bytes).enumerate() {
+                self.store_bytes(span.first.add((i * bytes) as u64), item.len(), little_endian(item));
+            }
+            return;
+        }
+        let value = little_endian(data);
+        match bytes {
+            1 => self.store_span(span, value as u8),
+            2 => self.store_span(span, value as u16),
+            _ => self.store_span(span, value as u32),
+        }
+    }
+
     pub fn load_bytes(&mut self, phys: Phys, n: usize) -> u128 {
         let mut buf = [0; 16];
         match phys {
@@ -500,63 +539,10 @@ impl Cx<'_> {
             self.cpu.attend(Attn::CODE);
         }
     }
+}
 
-    // ---- the stack ----
-
-    /// The slab offset of the stack at `sp`, if segment and TLB allow a read. A 64-bit operand is a matter of 64-bit mode,
-    /// where SS has neither base nor limit.
-    #[inline(always)]
-    pub fn stack_read_hit<T: Word>(&self, sp: u64) -> Option<u64> {
-        let n = size_of::<T>() as u64;
-        if n == 8 { self.cpu.tlb.read.find(sp, n) } else { self.read_hit(SS, sp & self.cpu.stack_mask, n) }
-    }
-
-    /// Pushes a value, as wide as `T`.
-    #[inline(always)]
-    pub fn push<T: Word>(&mut self, value: T) -> Step {
-        let n = size_of::<T>() as u64;
-        let sp = self.cpu.r[4].wrapping_sub(n);
-        let hit = if n == 8 {
-            self.cpu.tlb.write.find(sp, n)
-        } else {
-            self.write_hit(SS, sp & self.cpu.stack_mask, n)
-        };
-        match hit {
-            Some(at) => self.slab.store(at, value),
-            None => self.wr_slow(SS, sp & self.cpu.stack_mask, value)?,
-        }
-        self.move_sp::<T>(sp);
-        Ok(())
-    }
-
-    /// Pops a value, as wide as `T`.
-    #[inline(always)]
-    pub fn pop<T: Word>(&mut self) -> Result<T, Trap> {
-        let sp = self.cpu.r[4];
-        let value = match self.stack_read_hit::<T>(sp) {
-            Some(at) => self.slab.load(at),
-            None => self.rd_slow(SS, sp & self.cpu.stack_mask)?,
-        };
-        self.move_sp::<T>(sp.wrapping_add(size_of::<T>() as u64));
-        Ok(value)
-    }
-
-    /// [`Cx::set_sp`], knowing that a 64-bit operand means a 64-bit stack.
-    #[inline(always)]
-    pub fn move_sp<T: Word>(&mut self, sp: u64) {
-        if size_of::<T>() == 8 {
-            self.cpu.r[4] = sp;
-        } else {
-            self.set_sp(sp);
-        }
-    }
-
-    /// Replaces the part of RSP that the stack's width covers.
-    #[inline(always)]
-    pub fn set_sp(&mut self, sp: u64) {
-        let mask = self.cpu.stack_mask;
-        self.cpu.r[4] = self.cpu.r[4] & !mask | sp & mask;
-    }
+fn little_endian(bytes: &[u8]) -> u128 {
+    bytes.iter().rev().fold(0, |value, &b| value << 8 | u128::from(b))
 }
 
 /// Whether bits 63:47 of a linear address are equal.

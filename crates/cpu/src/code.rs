@@ -16,12 +16,16 @@ use crate::op::Op;
 pub(crate) const MAX_BLOCK: usize = 32;
 /// The most bytes of one block.
 pub(crate) const MAX_BLOCK_BYTES: usize = 128;
-const BUCKETS: usize = 4096;
+const BUCKETS: usize = 1 << BUCKET_BITS;
+const BUCKET_BITS: u32 = 14;
 /// When so many instructions or blocks are cached, all are dropped.
-pub(crate) const MAX_OPS: usize = 1 << 17;
-const MAX_BLOCKS: usize = 1 << 14;
+pub(crate) const MAX_OPS: usize = 1 << 19;
+const MAX_BLOCKS: usize = 1 << 16;
 /// Writes to a page without blocks until it counts as data again.
 const PATIENCE: u32 = 64;
+
+/// Dropped blocks whose places are kept for when they are decoded again.
+const DROPPED: usize = 4;
 
 /// "No block" in an index that is otherwise one more than the block's number.
 const NONE: u32 = 0;
@@ -86,7 +90,7 @@ pub(crate) fn key(off: u64, code_size: u8) -> u64 {
 #[inline(always)]
 fn bucket(key: u64) -> usize {
     let h = (key >> 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (h >> 52) as usize & (BUCKETS - 1)
+    (h >> (64 - BUCKET_BITS)) as usize & (BUCKETS - 1)
 }
 
 /// Bits of the granules that `[from, to)` touches; `from < to`, both within one page.
@@ -110,6 +114,10 @@ pub(crate) struct Blocks {
     pub marks: u64,
     /// The block that runs.
     pub current: u32,
+    /// Keys and numbers of the blocks dropped last, and which of them goes next. Code that is patched again and again
+    /// stays in its place, and in the host's caches.
+    dropped: [(u64, u32); DROPPED],
+    next_dropped: usize,
 }
 
 impl Blocks {
@@ -124,15 +132,22 @@ impl Blocks {
             page_index: Vec::new(),
             epoch: 0,
             current: 0,
+            dropped: [(DEAD, 0); DROPPED],
+            next_dropped: 0,
         }
     }
 
     /// Forgets everything; the marks in the slab go, too, if there still is one.
     pub fn clear(&mut self, slab: Option<&Slab>) {
-        if !self.blocks.is_empty() {
+        if self.blocks.len() < BUCKETS / 8 {
+            for b in self.blocks.drain(..).filter(|b| b.key != DEAD) {
+                self.buckets[bucket(b.key)] = NONE;
+            }
+        } else {
             self.blocks.clear();
             self.buckets.fill(NONE);
         }
+        self.dropped = [(DEAD, 0); DROPPED];
         for page in self.pages.drain(..) {
             if let Some(i) = self.page_index.get_mut(page.number as usize) {
                 *i = NONE;
@@ -194,20 +209,31 @@ impl Blocks {
         }
     }
 
-    /// Adds a block whose first instruction is number `first` of the arena. Returns its number, and whether its page
-    /// held no cached bytes before.
+    /// The place of a block with `key` that was dropped lately and had at least `len` instructions: its number, and that
+    /// of its first instruction in the arena.
+    pub fn old_place(&mut self, key: u64, len: u16) -> Option<(u32, u32)> {
+        let old = self.dropped.iter_mut().find(|d| d.0 == key)?;
+        let (_, id) = core::mem::replace(old, (DEAD, 0));
+        let b = self.blocks.get(id as usize)?;
+        (b.len >= len).then_some((id, b.first))
+    }
+
+    /// Adds a block whose first instruction is number `first` of the arena, in the place of the dropped block `old`, if
+    /// there is one. Returns its number, and whether its page held no cached bytes before.
+    #[allow(clippy::too_many_arguments)]
     pub fn insert(
         &mut self,
         slab: &Slab,
         from: Exit,
         key: u64,
+        old: Option<u32>,
         first: u32,
         len: u16,
         bytes: u16,
     ) -> (u32, bool) {
         let off = key >> 8;
         let number = (off >> PAGE_SHIFT) as u32;
-        let id = self.blocks.len() as u32;
+        let id = old.unwrap_or(self.blocks.len() as u32);
         let bucket = bucket(key);
         let slot = self.page_index.get(number as usize).copied().unwrap_or(NONE);
         let mut fresh = false;
@@ -234,15 +260,13 @@ impl Blocks {
             next_in_page = core::mem::replace(&mut page.head, id + 1);
         }
         let next_in_bucket = core::mem::replace(&mut self.buckets[bucket], id + 1);
-        self.blocks.push(Block {
-            key,
-            first,
-            len,
-            bytes,
-            links: [(DEAD, 0); LINKS],
-            next_in_bucket,
-            next_in_page,
-        });
+        let links = [(DEAD, 0); LINKS];
+        let new = Block { key, first, len, bytes, links, next_in_bucket, next_in_page };
+        match old.and_then(|id| self.blocks.get_mut(id as usize)) {
+            // Its ways out are as good a guess as before.
+            Some(b) => *b = Block { links: b.links, ..new },
+            None => self.blocks.push(new),
+        }
         self.link(from, key, id);
         (id, fresh)
     }
@@ -295,6 +319,8 @@ impl Blocks {
                 hit |= self.current == at - 1;
                 let key = core::mem::replace(&mut b.key, DEAD);
                 let after = b.next_in_bucket;
+                self.dropped[self.next_dropped % DROPPED] = (key, at - 1);
+                self.next_dropped = (self.next_dropped + 1) % DROPPED;
                 self.unlink(key, at, after);
             } else {
                 kept |= granules(start, end);

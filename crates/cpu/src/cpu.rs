@@ -237,7 +237,10 @@ impl Cpu {
         if changed & (RFlags::VM | RFlags::AC).bits() != 0 {
             self.update_mode();
         }
-        if changed & (RFlags::IF | RFlags::TF | RFlags::RF | RFlags::VIF | RFlags::VIP).bits() != 0 {
+        let enabled = changed & self.rest & RFlags::IF.bits() != 0;
+        if changed & (RFlags::TF | RFlags::RF | RFlags::VIF | RFlags::VIP).bits() != 0
+            || enabled && self.lines.intr
+        {
             self.attend(Attn::EVENT);
         }
     }

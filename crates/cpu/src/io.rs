@@ -1,9 +1,8 @@
 //! IN, OUT, INS, OUTS and who may use them (SDM Vol. 1 chapter 19; Vol. 2).
 
-use hako_mem::SlabOffset;
 use hako_x86::{Cr0, RFlags, Width, tss};
 
-use crate::cx::{Cx, Step, Trap};
+use crate::cx::{Cx, Step};
 use crate::debug;
 use crate::op::Op;
 use crate::paging::Access;
@@ -126,43 +125,16 @@ pub(crate) fn out_dx(cx: &mut Cx<'_>, op: &Op) -> Step {
 const CHUNK: usize = 512;
 
 impl Cx<'_> {
-    /// How many of at most `most` items at `off` may go in one call of the bus: those of one page, upwards. The time of all
-    /// of them is that of the first; events that are due end a run of iterations before, as `most` knows.
-    fn chunk(&self, op: &Op, seg: u8, off: u64, bytes: u64, most: u64) -> u64 {
+    /// How many of at most `most` items at `off` may go in one call of the bus: those of one page, upwards, within the
+    /// segment. The time of all of them is that of the first; events that are due end a run of iterations before, as
+    /// `most` knows. That must not depend on what the TLB happens to hold.
+    fn chunk(&self, op: &Op, seg: u8, off: u64, bytes: u64, most: u64, write: bool) -> u64 {
         if most == 1 || self.cpu.flag(RFlags::DF) {
             return 1;
         }
-        most.min(self.run_length(op, seg, off, bytes)).min(CHUNK as u64 / bytes)
-    }
-
-    /// INS of several items into RAM that the TLB knows to be writable; `false` if it is none.
-    fn ins_chunk(&mut self, port: u16, width: Width, off: u64, n: u64) -> bool {
-        let mut data = [0; CHUNK];
-        let len = n * width.bytes() as u64;
-        let Some(to) = self.write_hit(ES, off, len) else { return false };
-        let Some(data) = data.get_mut(..len as usize) else { return false };
-        let at = self.at();
-        let attention = self.bus.port_in(at, port, width, data);
-        self.slab.write(SlabOffset(to), data);
-        self.cpu.attend_bus(attention);
-        self.port_done(port, width);
-        true
-    }
-
-    /// OUTS of several items from RAM that the TLB knows; `false` if it is none.
-    fn outs_chunk(&mut self, port: u16, width: Width, seg: u8, off: u64, n: u64) -> bool {
-        let mut data = [0; CHUNK];
-        let len = n * width.bytes() as u64;
-        let Some(from) = self.read_hit(seg, off, len) else { return false };
-        let Some(data) = data.get_mut(..len as usize) else { return false };
-        if !self.slab.read(SlabOffset(from), data) {
-            return false;
-        }
-        let at = self.at();
-        let attention = self.bus.port_out(at, port, width, data);
-        self.cpu.attend_bus(attention);
-        self.port_done(port, width);
-        true
+        let s = &self.cpu.fast[usize::from(seg & 7)];
+        let room = if write { s.writable } else { s.readable }.saturating_sub(off) / bytes;
+        most.min(self.run_length(op, seg, off, bytes)).min(room).min(CHUNK as u64 / bytes).max(1)
     }
 }
 
@@ -173,20 +145,17 @@ pub(crate) fn ins(cx: &mut Cx<'_>, op: &Op) -> Step {
         let port = port_in_dx(cx);
         cx.check_port(port, width)?;
         let (off, bytes) = (cx.index_reg(op, RDI), width.bytes() as u64);
-        let n = cx.chunk(op, ES, off, bytes, most);
-        if n > 1 && cx.ins_chunk(port, width, off, n) {
-            cx.advance(op, RDI, bytes, n);
-            return Ok((n, true));
-        }
         let span = cx.probe(ES, off, bytes, Access::Write)?;
-        let value = cx.port_in(port, width);
-        match width {
-            Width::B1 => cx.store_span(&span, value as u8),
-            Width::B2 => cx.store_span(&span, value as u16),
-            _ => cx.store_span(&span, value),
-        }
-        cx.advance(op, RDI, bytes, 1);
-        Ok((1, true))
+        let n = if span.is_ram() { cx.chunk(op, ES, off, bytes, most, true) } else { 1 };
+        let mut data = [0; CHUNK];
+        let data = data.get_mut(..(n * bytes) as usize).unwrap_or_default();
+        let at = cx.at();
+        let attention = cx.bus.port_in(at, port, width, data);
+        cx.cpu.attend_bus(attention);
+        cx.port_done(port, width);
+        cx.store_run(&span, bytes as usize, data);
+        cx.advance(op, RDI, bytes, n);
+        Ok((n, true))
     })
 }
 
@@ -197,19 +166,16 @@ pub(crate) fn outs(cx: &mut Cx<'_>, op: &Op) -> Step {
         let port = port_in_dx(cx);
         cx.check_port(port, width)?;
         let (off, bytes) = (cx.index_reg(op, RSI), width.bytes() as u64);
-        let n = cx.chunk(op, op.seg, off, bytes, most);
-        if n > 1 && cx.outs_chunk(port, width, op.seg, off, n) {
-            cx.advance(op, RSI, bytes, n);
-            return Ok((n, true));
-        }
-        let value = read_item(cx, op)?;
-        cx.port_out(port, width, value);
-        cx.advance(op, RSI, bytes, 1);
-        Ok((1, true))
+        let span = cx.probe(op.seg, off, bytes, Access::Read)?;
+        let n = if span.is_ram() { cx.chunk(op, op.seg, off, bytes, most, false) } else { 1 };
+        let mut data = [0; CHUNK];
+        let data = data.get_mut(..(n * bytes) as usize).unwrap_or_default();
+        cx.load_run(&span, bytes as usize, data);
+        let at = cx.at();
+        let attention = cx.bus.port_out(at, port, width, data);
+        cx.cpu.attend_bus(attention);
+        cx.port_done(port, width);
+        cx.advance(op, RSI, bytes, n);
+        Ok((n, true))
     })
-}
-
-fn read_item(cx: &mut Cx<'_>, op: &Op) -> Result<u32, Trap> {
-    let at = cx.index_reg(op, RSI);
-    Ok(cx.read_sized(op.seg, at, op.osize)? as u32)
 }

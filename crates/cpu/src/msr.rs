@@ -54,7 +54,8 @@ fn feature_of(index: u32) -> Features {
         msr::MCG_CAP | msr::MCG_STATUS => Features::MCA,
         msr::ARCH_CAPABILITIES => Features::ARCH_CAPABILITIES,
         msr::SPEC_CTRL | msr::PRED_CMD => Features::SPEC_CTRL,
-        _ if index == msr::MTRR_CAP || Mtrrs::indices().any(|i| i == index) => Features::MTRR,
+        msr::MTRR_CAP => Features::MTRR,
+        0x200..=0x2ff if Mtrrs::indices().any(|i| i == index) => Features::MTRR,
         _ => Features::NONE,
     }
 }

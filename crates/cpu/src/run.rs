@@ -46,7 +46,7 @@ impl Cpu {
     }
 
     /// Whether an exception or NMI is to be delivered before the next instruction.
-    fn event_waits(&self) -> bool {
+    pub(crate) fn event_waits(&self) -> bool {
         let e = &self.events;
         e.exception.is_some() || self.sys.pending_db != 0 || e.nmi_pending && !e.nmi_masked
     }
@@ -322,7 +322,17 @@ impl Cx<'_> {
             // The first instruction leaves the page or the segment.
             return Ok(Next::Single(self.decode_single(lin)?));
         }
-        let (id, fresh) = self.cpu.blocks.insert(&self.slab, from, key, first as u32, len as u16, bytes);
+        let old = self.cpu.blocks.old_place(key, len as u16);
+        let first = match old {
+            Some((_, place)) => {
+                arena.copy_within(first.., place as usize);
+                arena.truncate(first);
+                place
+            }
+            None => first as u32,
+        };
+        let old = old.map(|(id, _)| id);
+        let (id, fresh) = self.cpu.blocks.insert(&self.slab, from, key, old, first, len as u16, bytes);
         if fresh {
             self.cpu.tlb.write.mark_code(off);
         }

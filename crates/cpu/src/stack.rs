@@ -1,6 +1,7 @@
 //! Frames of several values that are pushed onto a stack whole or not at all, and values read from the stack before
 //! anything is popped.
 
+use hako_mem::Word;
 use hako_x86::{SegAttr, SegReg, Segment, Vector};
 
 use crate::access::canonical;
@@ -8,6 +9,8 @@ use crate::cx::{Cx, Step, Trap};
 use crate::op::ADDRESS_MASK;
 use crate::segfast::rights;
 use crate::why::Why;
+
+const SS: u8 = SegReg::Ss as u8;
 
 /// A stack that is about to be written, before it becomes SS:RSP.
 #[derive(Clone, Copy, Debug)]
@@ -134,5 +137,63 @@ impl Cx<'_> {
             2 => u64::from(self.rd::<u32>(seg, off)?),
             _ => self.rd::<u64>(seg, off)?,
         })
+    }
+}
+
+/// One value at a time, as PUSH and POP do.
+impl Cx<'_> {
+    /// The slab offset of the stack at `sp`, if segment and TLB allow a read. A 64-bit operand is a matter of 64-bit mode,
+    /// where SS has neither base nor limit.
+    #[inline(always)]
+    pub fn stack_read_hit<T: Word>(&self, sp: u64) -> Option<u64> {
+        let n = size_of::<T>() as u64;
+        if n == 8 { self.cpu.tlb.read.find(sp, n) } else { self.read_hit(SS, sp & self.cpu.stack_mask, n) }
+    }
+
+    /// Pushes a value, as wide as `T`.
+    #[inline(always)]
+    pub fn push<T: Word>(&mut self, value: T) -> Step {
+        let n = size_of::<T>() as u64;
+        let sp = self.cpu.r[4].wrapping_sub(n);
+        let hit = if n == 8 {
+            self.cpu.tlb.write.find(sp, n)
+        } else {
+            self.write_hit(SS, sp & self.cpu.stack_mask, n)
+        };
+        match hit {
+            Some(at) => self.slab.store(at, value),
+            None => self.wr_slow(SS, sp & self.cpu.stack_mask, value)?,
+        }
+        self.move_sp::<T>(sp);
+        Ok(())
+    }
+
+    /// Pops a value, as wide as `T`.
+    #[inline(always)]
+    pub fn pop<T: Word>(&mut self) -> Result<T, Trap> {
+        let sp = self.cpu.r[4];
+        let value = match self.stack_read_hit::<T>(sp) {
+            Some(at) => self.slab.load(at),
+            None => self.rd_slow(SS, sp & self.cpu.stack_mask)?,
+        };
+        self.move_sp::<T>(sp.wrapping_add(size_of::<T>() as u64));
+        Ok(value)
+    }
+
+    /// [`Cx::set_sp`], knowing that a 64-bit operand means a 64-bit stack.
+    #[inline(always)]
+    pub fn move_sp<T: Word>(&mut self, sp: u64) {
+        if size_of::<T>() == 8 {
+            self.cpu.r[4] = sp;
+        } else {
+            self.set_sp(sp);
+        }
+    }
+
+    /// Replaces the part of RSP that the stack's width covers.
+    #[inline(always)]
+    pub fn set_sp(&mut self, sp: u64) {
+        let mask = self.cpu.stack_mask;
+        self.cpu.r[4] = self.cpu.r[4] & !mask | sp & mask;
     }
 }

@@ -351,7 +351,9 @@ pub(crate) fn sti(cx: &mut Cx<'_>, _op: &Op) -> Step {
     if flag == RFlags::VIF && cx.cpu.flag(RFlags::VIP) {
         return Err(cx.gp(0, Why::VirtualInterruptPending));
     }
-    if flag == RFlags::IF && !cx.cpu.flag(RFlags::IF) {
+    // While nothing waits the shadow can be seen only by who looks at the CPU right after this instruction.
+    let seen = cx.count().wrapping_add(1) >= cx.cpu.until;
+    if flag == RFlags::IF && !cx.cpu.flag(RFlags::IF) && (seen || cx.cpu.lines.intr || cx.cpu.event_waits()) {
         cx.cpu.set_shadow(Shadow::Sti);
     }
     cx.cpu.set_rflags(cx.cpu.rflags() | flag.bits());

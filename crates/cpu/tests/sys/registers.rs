@@ -79,6 +79,8 @@ fn cr4_takes_what_cpuid_offers() {
         | Cr4::MCE
         | Cr4::PGE
         | Cr4::PCE
+        | Cr4::OSXMMEXCPT
+        | if Cpu::implemented().has(Features::FXSR) { Cr4::OSFXSR } else { Cr4::empty() }
         | Cr4::UMIP
         | Cr4::FSGSBASE
         | Cr4::SMEP
