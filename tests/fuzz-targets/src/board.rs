@@ -10,6 +10,7 @@ use hako_mem::{Gpa, GuestMemory, Slab};
 use hako_x86::Width;
 
 use crate::clock::{Clock, lies_ahead};
+use crate::device::Device;
 use crate::disk::Disk;
 use crate::input::Input;
 
@@ -19,6 +20,8 @@ const PORTS: [u16; 44] = [
     0xa1, 0xb2, 0xb8, 0xc0, 0xe9, 0xf4, 0x170, 0x177, 0x1f0, 0x1f2, 0x1f7, 0x3c0, 0x3c5, 0x3d4, 0x3f2, 0x3f5,
     0x3f6, 0x3f8, 0x3f9, 0x402, 0x4d0, 0x510, 0x511, 0x604, 0xcf8, 0xcf9, 0xcfc,
 ];
+/// Where the board's tables end in the ROM.
+const TABLES: usize = 0xc000;
 const WIDTHS: [Width; 3] = [Width::B1, Width::B2, Width::B4];
 
 /// A PC as a bus, with the time that the script says.
@@ -31,17 +34,26 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// A PC of 2 MiB with three media and the built-in firmware.
+    /// A PC of 2 MiB with one CPU, three media and the built-in firmware.
     pub fn new() -> Rig {
+        Rig::with_cpus(1)
+    }
+
+    /// The same with so many CPUs.
+    fn with_cpus(cpus: u8) -> Rig {
         let layout = Layout::new(2 << 20, rom().len());
         let slab = Arc::new(Slab::heap(layout.slab_len()));
         let Ok(memory) = layout.memory(slab, rom()) else { panic!("a plain layout was refused") };
         let config = PcConfig {
+            cpus,
             debug_exit: Some(0xf4),
             builtin: true,
             boot: vec![Drive::HardDisk(0), Drive::Cdrom(0), Drive::Floppy(0)],
             rtc: 946_684_800,
             post: true,
+            devices: vec![Device::new(), Device::new()],
+            coms: [true; 4],
+            testdev: true,
             ..PcConfig::new(layout)
         };
         let disks = Disks {
@@ -57,7 +69,8 @@ impl Rig {
     pub fn check_rom(&self) {
         let mut now = vec![0; rom().len()];
         assert!(self.board.memory().slab().read(self.layout.rom_offset(), &mut now));
-        assert!(now == rom(), "the ROM was written");
+        // The board's tables are in the first part.
+        assert!(now[TABLES..] == rom()[TABLES..], "the ROM was written");
     }
 }
 
@@ -83,6 +96,12 @@ impl Bus for Rig {
     fn acknowledge(&mut self, at: At) -> u8 {
         self.board.acknowledge(self.clock.now, at.cpu)
     }
+    fn task_priority(&mut self, at: At) -> Option<u8> {
+        self.board.task_priority(self.clock.now, at.cpu)
+    }
+    fn set_task_priority(&mut self, at: At, priority: u8) -> Option<Attention> {
+        self.board.set_task_priority(self.clock.now, at.cpu, priority)
+    }
     fn lines(&mut self, at: At) -> Lines {
         self.board.lines(at.cpu)
     }
@@ -97,56 +116,76 @@ impl Bus for Rig {
 /// Plays a script.
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
-    let mut rig = Rig::new();
+    let cpus = 1 + input.u8() % 3;
+    let mut rig = Rig::with_cpus(cpus);
     let mut bios = Bios::new();
-    // What the CPU knows of the lines: it looks when it is told, and after an acknowledge.
-    let mut seen = rig.board.lines(0);
+    // What each CPU knows of its lines: it looks when it is told, and after an acknowledge.
+    let mut seen: Vec<Lines> = (0..cpus).map(|cpu| rig.board.lines(cpu)).collect();
     while !input.is_empty() {
         let now = rig.clock.advance(&mut input);
-        match play(&mut rig, &mut bios, &mut input, now) {
-            Some(attention) if !attention.contains(Attention::LINES) => {
-                let told = input.u8().is_multiple_of(2) || rig.board.lines(0) == seen;
-                assert!(told, "a line moved and nobody was told");
+        let by = input.u8() % cpus;
+        let done = play(&mut rig, &mut bios, &mut input, by, now);
+        let board = &mut rig.board;
+        let signals = board.take_signals();
+        for (cpu, seen) in (0..).zip(&mut seen) {
+            let told = match done {
+                Done::Anything => true,
+                Done::By(Some(by), attention) if by != cpu => {
+                    attention.contains(Attention::EVENTS) && signals >> cpu & 1 != 0
+                }
+                Done::By(_, attention) => attention.contains(Attention::LINES),
+            };
+            if told {
+                let _ = board.lines(cpu);
+                *seen = board.peek_lines(cpu);
             }
-            _ => seen = rig.board.lines(0),
+            assert_eq!(board.peek_lines(cpu), *seen, "a line into CPU {cpu} moved and nobody was told");
         }
         // Nobody fetches it otherwise.
-        rig.board.output().clear();
+        board.output().clear();
     }
     rig.check_rom();
 }
 
-/// One access. Its attention, where the contract gives one.
-fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, now: Time) -> Option<Attention> {
+/// What an action promises about the lines.
+enum Done {
+    /// Nothing: everybody looks.
+    Anything,
+    /// Whoever is to look is told; the access was this CPU's, or it is not known whose.
+    By(Option<u8>, Attention),
+}
+
+/// One access.
+fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, cpu: u8, now: Time) -> Done {
     let board = &mut rig.board;
-    match input.u8() % 20 {
+    match input.u8() % 30 {
         0..=5 => {
             let (port, width, items) = access(input);
             let mut data = vec![0; width.bytes() * items];
-            return Some(board.port_in(now, port, width, &mut data));
+            return Done::By(None, board.port_in(now, port, width, &mut data));
         }
         6..=12 => {
             let (port, width, items) = access(input);
             let mut data = input.take(width.bytes() * items).to_vec();
             data.resize(width.bytes() * items, 0);
-            return Some(board.port_out(now, port, width, &data));
+            return Done::By(None, board.port_out(now, port, width, &data));
         }
         13 => {
             let mut data = [0; 8];
             let len = 1 + usize::from(input.u8() % 8);
-            return Some(board.mmio_read(now, 0, address(input), &mut data[..len]));
+            return Done::By(Some(cpu), board.mmio_read(now, cpu, address(input), &mut data[..len]));
         }
         14 => {
             let len = 1 + usize::from(input.u8() % 8);
             let gpa = address(input);
-            return Some(board.mmio_write(now, 0, gpa, &input.u64().to_le_bytes()[..len]));
+            return Done::By(Some(cpu), board.mmio_write(now, cpu, gpa, &input.u64().to_le_bytes()[..len]));
         }
         15 => {
             let now = rig.clock.jump(board.next_event());
             let attention = board.tick(now);
             lies_ahead(board.next_event(), now);
             assert!(board.next_wake() >= board.next_event(), "an interrupt may come before the next event");
-            return Some(attention);
+            return Done::By(None, attention);
         }
         16 => {
             let room = board.serial_has_room();
@@ -160,10 +199,54 @@ fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, now: Time) -> Opt
             }
         }
         18 => {
-            let _ = (board.take_wish(), board.msr_read(now, 0, input.u32()));
-            if board.lines(0).intr {
-                let _ = board.acknowledge(now, 0);
+            let _ = (board.take_wish(), board.msr_read(now, cpu, input.u32()));
+            if board.lines(cpu).intr {
+                let _ = board.acknowledge(now, cpu);
             }
+        }
+        19 | 20 => {
+            // Registers of the APICs and event timers, as a driver writes them.
+            let page = input.pick(&[0xfee0_0000, 0xfec0_0000, 0xfed0_0000]);
+            let offset = u64::from(input.u8() & 0x3f) << 4 | u64::from(input.u8() & 8);
+            let value = input.u32().to_le_bytes();
+            return Done::By(Some(cpu), board.mmio_write(now, cpu, Gpa(page | offset), &value));
+        }
+        24 => {
+            // A register of a PCI function, by the first mechanism or the second.
+            let (slot, register, value) = (u32::from(input.u8() % 6), u32::from(input.u8() & 0x7c), input.u32());
+            let value = if input.u8() & 1 == 0 { value & 0x7 } else { value };
+            if input.u8() & 1 == 0 {
+                let at = Gpa(0xe000_0000 | u64::from(slot << 15 | register));
+                return Done::By(Some(cpu), board.mmio_write(now, cpu, at, &value.to_le_bytes()));
+            }
+            let address = 1 << 31 | slot << 11 | register;
+            let _ = board.port_out(now, 0xcf8, Width::B4, &address.to_le_bytes());
+            return Done::By(None, board.port_out(now, 0xcfc, Width::B4, &value.to_le_bytes()));
+        }
+        25 | 26 => {
+            // Registers of the devices where they were put at power-on.
+            let at = 0xf000_0000 + u64::from(input.u16()) * 0x41;
+            return Done::By(Some(cpu), board.mmio_write(now, cpu, Gpa(at), &[input.u8()]));
+        }
+        27 => {
+            let port = 0xc000 + u16::from(input.u8() & 0x7f);
+            return Done::By(None, board.port_out(now, port, Width::B1, &[input.u8()]));
+        }
+        28 => {
+            let at = hako_chips::pci::Bdf::new(0, 3 + input.u8() % 3, 0);
+            return Done::By(None, board.poke(now, at));
+        }
+        21 => {
+            let index = input.pick(&[0x1b, 0x6e0, 0x80b, 0x80f, 0x830, 0x832, 0x838, 0x83f]);
+            let value = input.wild();
+            return match board.msr_write(now, cpu, index, value) {
+                Some(attention) => Done::By(Some(cpu), attention),
+                None => Done::Anything,
+            };
+        }
+        22 => {
+            let told = board.set_task_priority(now, cpu, input.u8() & 15);
+            return Done::By(Some(cpu), told.unwrap_or_default());
         }
         _ => {
             if input.u8().is_multiple_of(4) {
@@ -175,7 +258,7 @@ fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, now: Time) -> Opt
             }
         }
     }
-    None
+    Done::Anything
 }
 
 fn access(input: &mut Input<'_>) -> (u16, Width, usize) {

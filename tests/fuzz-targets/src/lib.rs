@@ -10,6 +10,7 @@ mod chips;
 mod clock;
 pub mod compare;
 mod cpu;
+mod device;
 mod disk;
 mod firmware;
 mod images;
@@ -49,6 +50,9 @@ targets! {
     fw_cfg: chips::fw_cfg::run,
     pci: chips::pci::run,
     acpi_pm: chips::acpi_pm::run,
+    lapic: chips::lapic::run,
+    ioapic: chips::ioapic::run,
+    hpet: chips::hpet::run,
     virtio: virtio::run,
     board: board::run,
     firmware: firmware::run,

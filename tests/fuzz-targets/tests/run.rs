@@ -46,7 +46,7 @@ macro_rules! tests {
     };
 }
 
-tests! { cpu pic pit rtc i8042 serial ide fdc vga fw_cfg pci acpi_pm virtio board firmware map images specs }
+tests! { cpu pic pit rtc i8042 serial ide fdc vga fw_cfg pci acpi_pm lapic ioapic hpet virtio board firmware map images specs }
 
 /// Cuts pieces out of a failing input as long as it still fails.
 fn smaller(run: fn(&[u8]), mut input: Vec<u8>) -> Vec<u8> {
