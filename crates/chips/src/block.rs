@@ -69,3 +69,57 @@ pub fn within(lba: u64, count: u64, sectors: u64, read_only: bool) -> Result<(),
     }
     if read_only { Err(BlockError::ReadOnly) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    /// A disk that can do only what every disk must.
+    struct Plain(Vec<u8>);
+
+    impl Block for Plain {
+        fn sectors(&self) -> u64 {
+            (self.0.len() / SECTOR) as u64
+        }
+        fn read_only(&self) -> bool {
+            false
+        }
+        fn read(&mut self, lba: u64, buf: &mut [u8]) -> Result<(), BlockError> {
+            buf.copy_from_slice(&self.0[lba as usize * SECTOR..][..buf.len()]);
+            Ok(())
+        }
+        fn write(&mut self, lba: u64, data: &[u8]) -> Result<(), BlockError> {
+            self.0[lba as usize * SECTOR..][..data.len()].copy_from_slice(data);
+            Ok(())
+        }
+        fn flush(&mut self) -> Result<(), BlockError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_disk_without_a_shorter_way_is_zeroed_by_writing() {
+        let mut disk = Plain(vec![7; 200 * SECTOR]);
+        disk.write_zeroes(3, 150, true).unwrap();
+        let zero: Vec<bool> = disk.0.chunks(SECTOR).map(|s| s.iter().all(|b| *b == 0)).collect();
+        assert!((0..200).all(|n| zero[n] == (3..153).contains(&n)));
+    }
+
+    #[test]
+    fn a_disk_that_cannot_give_storage_back_keeps_its_contents() {
+        let mut disk = Plain(vec![7; 4 * SECTOR]);
+        disk.discard(0, 4).unwrap();
+        assert!(disk.0.iter().all(|b| *b == 7));
+    }
+
+    #[test]
+    fn ranges_beyond_the_end_are_errors() {
+        let mut disk = Plain(vec![7; 4 * SECTOR]);
+        for (lba, count) in [(4, 1), (0, 5), (u64::MAX, 2)] {
+            assert_eq!(disk.discard(lba, count), Err(BlockError::Range { lba, count }));
+            assert_eq!(disk.write_zeroes(lba, count, false), Err(BlockError::Range { lba, count }));
+        }
+    }
+}
