@@ -24,6 +24,11 @@ const PRE: u32 = IE | DE | ZE;
 pub(crate) trait Op {
     /// The new destination.
     fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V;
+    /// The same by the host's arithmetic, if no flag that is not set in MXCSR would be raised.
+    #[inline(always)]
+    fn host(_a: V, _b: V, _imm: u8, _mxcsr: u32) -> Option<V> {
+        None
+    }
 }
 
 /// What MXCSR says now.
@@ -72,6 +77,17 @@ pub(crate) fn mem<O: Op, M: Memory>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
 
 #[inline(always)]
 fn finish<O: Op>(cx: &mut Cx<'_>, op: &Decoded, b: V) -> Step {
+    match O::host(get(cx, op.reg), b, op.imm as u8, cx.cpu.fpu.mxcsr) {
+        Some(v) => {
+            set(cx, op.reg, v);
+            Ok(())
+        }
+        None => finish_slow::<O>(cx, op, b),
+    }
+}
+
+#[inline(never)]
+fn finish_slow<O: Op>(cx: &mut Cx<'_>, op: &Decoded, b: V) -> Step {
     let mut env = env(cx);
     let v = O::apply(get(cx, op.reg), b, op.imm as u8, &mut env);
     settle(cx, &env)?;
@@ -109,10 +125,14 @@ pub(crate) trait Scalar {
     }
 }
 
-/// Whether the host may compute at all.
+/// Whether the host may compute at all: results are rounded to nearest, and inexact ones are masked and known already.
 #[inline(always)]
-fn by_host<S: Scalar>(env: &Env) -> bool {
-    S::HOST && (env.fast || !S::ROUNDS)
+fn by_host<S: Scalar>(mxcsr: u32) -> bool {
+    const PRECISION_FLAG: u32 = 1 << 5;
+    const PRECISION_MASK: u32 = 1 << 12;
+    const ROUNDING: u32 = 3 << 13;
+    let all = PRECISION_FLAG | PRECISION_MASK | ROUNDING;
+    S::HOST && (!S::ROUNDS || mxcsr & all == PRECISION_FLAG | PRECISION_MASK)
 }
 
 /// A [`Scalar`] on each lane.
@@ -125,34 +145,41 @@ impl<S: Scalar, T: Number> Op for Packed<S, T> {
     fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V {
         let (a, b) = (T::lanes(a), T::lanes(b));
         let mut r = T::ZEROES;
-        if by_host::<S>(env) {
-            let mut right = T::ZEROES;
-            for i in 0..T::N {
-                let (value, ok) = S::host(a[i], b[i], imm);
-                (r[i], right[i]) = (value, ok & a[i].usual() & b[i].usual());
-            }
-            if u128::from_le_bytes(T::vector(right)) == !0 {
-                return T::vector(r);
-            }
-        }
         for i in 0..T::N {
             r[i] = S::of(a[i], b[i], imm, env);
         }
         T::vector(r)
+    }
+
+    #[inline(always)]
+    fn host(a: V, b: V, imm: u8, mxcsr: u32) -> Option<V> {
+        if !by_host::<S>(mxcsr) {
+            return None;
+        }
+        let (a, b) = (T::lanes(a), T::lanes(b));
+        let (mut r, mut right) = (T::ZEROES, T::ZEROES);
+        for i in 0..T::N {
+            let (value, ok) = S::host(a[i], b[i], imm);
+            (r[i], right[i]) = (value, ok & a[i].usual() & b[i].usual());
+        }
+        (u128::from_le_bytes(T::vector(right)) == !0).then(|| T::vector(r))
     }
 }
 
 impl<S: Scalar, T: Number> Op for Single<S, T> {
     #[inline(always)]
     fn apply(a: V, b: V, imm: u8, env: &mut Env) -> V {
-        let (x, y) = (T::lanes(a)[0], T::lanes(b)[0]);
-        if by_host::<S>(env) {
-            let (value, ok) = S::host(x, y, imm);
-            if ok & x.usual() & y.usual() == T::ONES {
-                return with_low(a, value);
-            }
+        with_low(a, S::of(T::lanes(a)[0], T::lanes(b)[0], imm, env))
+    }
+
+    #[inline(always)]
+    fn host(a: V, b: V, imm: u8, mxcsr: u32) -> Option<V> {
+        if !by_host::<S>(mxcsr) {
+            return None;
         }
-        with_low(a, S::of(x, y, imm, env))
+        let (x, y) = (T::lanes(a)[0], T::lanes(b)[0]);
+        let (value, ok) = S::host(x, y, imm);
+        (ok & x.usual() & y.usual() == T::ONES).then(|| with_low(a, value))
     }
 }
 
@@ -294,6 +321,14 @@ impl<T: Number> Op for DotProduct<T> {
     }
 }
 
+#[inline(never)]
+fn relation_slow<T: Number, const QUIET: bool>(cx: &mut Cx<'_>, a: T, b: T) -> Result<Relation, Trap> {
+    let mut env = env(cx);
+    let relation = soft::compare(a, b, QUIET, &mut env);
+    settle(cx, &env)?;
+    Ok(relation)
+}
+
 /// COMISS, COMISD (and UCOMISS, UCOMISD, for which quiet NaNs are not invalid).
 pub(crate) fn comi<T: Number, M: Memory, const QUIET: bool>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
     const CF: u64 = 1;
@@ -302,14 +337,8 @@ pub(crate) fn comi<T: Number, M: Memory, const QUIET: bool>(cx: &mut Cx<'_>, op:
     check::sse(cx)?;
     let b = source::<M>(cx, op)?;
     let (a, b) = (T::lanes(get(cx, op.reg))[0], T::lanes(b)[0]);
-    let relation = if a.usual() & b.usual() == T::ONES {
-        a.relation(b)
-    } else {
-        let mut env = env(cx);
-        let relation = soft::compare(a, b, QUIET, &mut env);
-        settle(cx, &env)?;
-        relation
-    };
+    let relation =
+        if a.usual() & b.usual() == T::ONES { a.relation(b) } else { relation_slow::<T, QUIET>(cx, a, b)? };
     cx.cpu.fl = Flags::from_bits(match relation {
         Relation::Unordered => ZF | PF | CF,
         Relation::Less => CF,
