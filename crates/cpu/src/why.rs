@@ -57,7 +57,6 @@ whys! {
     // FPU.
     FpuUnavailable => "CR0 says that x87 instructions are to be emulated or that the task was switched",
     FpuException => "an x87 instruction before raised an exception that is not masked",
-    X87Pending => "an unmasked x87 exception is pending",
     MmxDisabled => "CR0.EM is set, and MMX instructions are not emulated",
     SseDisabled => "CR0.EM is set or CR4.OSFXSR is clear, and SSE instructions need the contrary",
     SimdException => "an SSE instruction met a floating-point exception that MXCSR does not mask",

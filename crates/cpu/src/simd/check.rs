@@ -39,5 +39,5 @@ fn mmx_refused(cx: &mut Cx<'_>) -> Step {
     if cx.cpu.cr0 & TS != 0 {
         return Err(cx.fault(Vector::NM, None, Why::FpuUnavailable));
     }
-    Err(cx.fault(Vector::MF, None, Why::X87Pending))
+    cx.x87_pending()
 }
