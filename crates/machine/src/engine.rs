@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hako_engine::{Debug, EngineError, Exit, ExitKind, IrqSink, Kick, Vcpu};
+use hako_engine::{Deadline, Debug, EngineError, Exit, ExitKind, IrqSink, Kick, Vcpu};
 use hako_engine_kvm::{CpuidModel, IrqchipState, KvmVcpu, LapicState, Vm, VmConfig};
 use hako_mem::GuestMemory;
 use hako_x86::CpuState;
@@ -12,16 +12,17 @@ use crate::config::{ClockKind, Config, EngineChoice, MachineKind};
 use crate::core::Core;
 use crate::cpus::SoftCpus;
 use crate::error::Error;
+use crate::kvm_cpus::KvmCpus;
 use crate::zero::zero;
 
-/// KVM: the virtual CPU goes before its VM.
+/// KVM: the virtual CPUs go before their VM.
 pub(crate) struct Kvm {
-    /// The virtual CPU.
-    pub vcpu: KvmVcpu,
+    /// The virtual CPUs.
+    pub cpus: KvmCpus,
     /// Its VM.
     pub vm: Vm,
     /// What the interrupt controllers hold at power-on, if they are in the kernel.
-    irqchip: Option<(IrqchipState, LapicState)>,
+    irqchip: Option<(IrqchipState, Vec<LapicState>)>,
 }
 
 /// The engine of a machine.
@@ -41,13 +42,13 @@ pub(crate) fn make(config: &Config, memory: &GuestMemory, notes: &mut Vec<String
     let soft = || (Engine::Soft(Box::new(SoftCpus::new(config.cpus))), None);
     match config.engine {
         EngineChoice::Soft => Ok(soft()),
-        EngineChoice::Kvm => Ok(kvm(config.machine, memory)?),
+        EngineChoice::Kvm => Ok(kvm(config, memory)?),
         EngineChoice::Auto if config.clock == Some(ClockKind::Virtual) => {
             notes.push("engine soft: the virtual clock counts instructions".into());
             Ok(soft())
         }
         EngineChoice::Auto => {
-            let (made, why) = match kvm(config.machine, memory).and_then(|made| measure(made, memory)) {
+            let (made, why) = match kvm(config, memory).and_then(|made| measure(made, memory)) {
                 Ok((made, why)) => (made, why),
                 Err(why) => (None, why.to_string()),
             };
@@ -59,26 +60,33 @@ pub(crate) fn make(config: &Config, memory: &GuestMemory, notes: &mut Vec<String
 }
 
 /// KVM with its interrupt controllers on a PC.
-fn kvm(machine: MachineKind, memory: &GuestMemory) -> Result<Made, EngineError> {
-    let pc = machine == MachineKind::Pc;
+fn kvm(config: &Config, memory: &GuestMemory) -> Result<Made, EngineError> {
+    let pc = config.machine == MachineKind::Pc;
+    let cpus = if pc { config.cpus.max(1) } else { 1 };
     let config = VmConfig {
         irqchip: pc,
         pit_reinject: false,
-        cpus: 1,
+        cpus,
         cpuid: pc.then(|| CpuidModel::of(&X86_64_V2)),
         msr_exits: pc,
     };
     let vm = Vm::new(config, memory)?;
-    let vcpu = vm.vcpu(0)?;
-    let irqchip = if pc { Some((vm.irqchip_state()?, vcpu.lapic_state()?)) } else { None };
+    let vcpus = (0..cpus).map(|i| vm.vcpu(i)).collect::<Result<Vec<_>, _>>()?;
+    let irqchip = if pc {
+        let lapics = vcpus.iter().map(KvmVcpu::lapic_state).collect::<Result<Vec<_>, _>>()?;
+        Some((vm.irqchip_state()?, lapics))
+    } else {
+        None
+    };
+    let cpus = KvmCpus::new(vcpus);
     let irqs = pc.then(|| vm.irq_sink());
-    Ok((Engine::Kvm(Box::new(Kvm { vcpu, vm, irqchip })), irqs))
+    Ok((Engine::Kvm(Box::new(Kvm { cpus, vm, irqchip })), irqs))
 }
 
 /// Keeps KVM if it is fast; the reason in either case.
 fn measure(mut made: Made, memory: &GuestMemory) -> Result<(Option<Made>, String), EngineError> {
     let Engine::Kvm(kvm) = &mut made.0 else { return Ok((Some(made), String::new())) };
-    let speed = kvm.vcpu.measure(memory)?;
+    let speed = kvm.cpus.vcpu().measure(memory)?;
     let ns = speed.ring0_ns_per_instruction;
     Ok(if speed.is_emulated() {
         (None, format!("this KVM emulates the kernel's instructions, {ns:.0} ns each"))
@@ -93,7 +101,7 @@ impl Engine {
     pub fn vcpu(&mut self) -> &mut dyn Vcpu {
         match self {
             Engine::Soft(v) => v.vcpu(),
-            Engine::Kvm(k) => &mut k.vcpu,
+            Engine::Kvm(k) => k.cpus.vcpu(),
         }
     }
 
@@ -102,7 +110,7 @@ impl Engine {
     pub fn vcpu_ref(&self) -> &dyn Vcpu {
         match self {
             Engine::Soft(v) => v.vcpu_ref(),
-            Engine::Kvm(k) => &k.vcpu,
+            Engine::Kvm(k) => k.cpus.vcpu_ref(),
         }
     }
 
@@ -133,7 +141,9 @@ impl Engine {
             && let Some((irqchip, lapic)) = &k.irqchip
         {
             k.vm.set_irqchip_state(irqchip)?;
-            k.vcpu.set_lapic_state(lapic)?;
+            for (vcpu, lapic) in k.cpus.all().iter_mut().zip(lapic) {
+                vcpu.set_lapic_state(lapic)?;
+            }
         }
         self.set_first_state(state)
     }
@@ -142,7 +152,16 @@ impl Engine {
     pub fn set_first_state(&mut self, state: &CpuState) -> Result<(), EngineError> {
         match self {
             Engine::Soft(v) => v.power_on(state),
-            Engine::Kvm(k) => k.vcpu.set_state(state),
+            Engine::Kvm(k) => k.cpus.power_on(state),
+        }
+    }
+
+    /// Runs until something needs attention; [`Engine::current`] tells which CPU the exit is about.
+    #[inline]
+    pub fn run(&mut self, core: &mut Core, until: Deadline) -> Result<Exit, EngineError> {
+        match self {
+            Engine::Soft(v) => v.vcpu().run(core, until),
+            Engine::Kvm(k) => k.cpus.run(core, until),
         }
     }
 
@@ -150,7 +169,7 @@ impl Engine {
     pub fn cpus(&self) -> usize {
         match self {
             Engine::Soft(v) => v.len(),
-            Engine::Kvm(_) => 1,
+            Engine::Kvm(k) => k.cpus.len(),
         }
     }
 
@@ -158,7 +177,7 @@ impl Engine {
     pub fn current(&self) -> u8 {
         match self {
             Engine::Soft(v) => v.current(),
-            Engine::Kvm(_) => 0,
+            Engine::Kvm(k) => k.cpus.current(),
         }
     }
 
@@ -174,7 +193,7 @@ impl Engine {
     pub fn states(&mut self, core: &mut Core) -> Result<Vec<CpuState>, EngineError> {
         match self {
             Engine::Soft(v) => Ok(v.states()),
-            Engine::Kvm(k) => Ok(vec![k.vcpu.state(core)?]),
+            Engine::Kvm(k) => k.cpus.all().iter_mut().map(|v| v.state(core)).collect(),
         }
     }
 
@@ -182,7 +201,7 @@ impl Engine {
     pub fn set_debug(&mut self, debug: &Debug) -> Result<(), EngineError> {
         match self {
             Engine::Soft(v) => v.set_debug(debug),
-            Engine::Kvm(k) => k.vcpu.set_debug(debug),
+            Engine::Kvm(k) => k.cpus.all().iter_mut().try_for_each(|v| v.set_debug(debug)),
         }
     }
 
@@ -190,7 +209,7 @@ impl Engine {
     pub fn kicker(&self) -> Arc<dyn Kick> {
         match self {
             Engine::Soft(v) => v.kicker(),
-            Engine::Kvm(k) => k.vcpu.kicker(),
+            Engine::Kvm(k) => k.cpus.kicker(),
         }
     }
 
@@ -207,7 +226,15 @@ impl Engine {
     pub fn timer_can_wake(&self) -> Result<bool, EngineError> {
         match self {
             Engine::Kvm(k) if k.irqchip.is_some() => {
-                Ok(k.vm.irqchip_state()?.timer_is_heard() || k.vcpu.lapic_state()?.timer_runs())
+                if k.vm.irqchip_state()?.timer_is_heard() {
+                    return Ok(true);
+                }
+                for vcpu in k.cpus.all_ref() {
+                    if vcpu.lapic_state()?.timer_runs() {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
             }
             _ => Ok(false),
         }

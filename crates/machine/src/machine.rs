@@ -62,7 +62,7 @@ pub struct Machine {
     pub(crate) shown_count: Option<(u8, u64)>,
     /// Exceptions that the trace has shown, by CPU.
     pub(crate) faults_seen: Vec<u64>,
-    /// No CPU has anything to do.
+    /// On soft: no CPU has anything to do.
     pub(crate) idle: bool,
     /// What hang detection remembers.
     pub(crate) hang: Watch,

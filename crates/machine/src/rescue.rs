@@ -12,6 +12,7 @@ use crate::engine::{Engine, exit};
 use crate::machine::Machine;
 use crate::outcome::Ended;
 use crate::report;
+use crate::xstate;
 
 /// What our CPU made of the instruction.
 struct Executed {
@@ -178,13 +179,18 @@ impl Machine {
         let Engine::Kvm(kvm) = &mut self.engine else {
             return Err(self.refused(&refusal, "the engine is our CPU"));
         };
-        let core = kvm.vcpu.partial_state(Parts::CORE).map_err(failed)?;
+        let core = kvm.cpus.vcpu().partial_state(Parts::CORE).map_err(failed)?;
         let bytes = refusal.bytes.get(..usize::from(refusal.len)).unwrap_or(&refusal.bytes);
-        let instruction = Decoder::new(report::bits(&core), bytes, DecoderOptions::NONE).decode();
+        let instruction =
+            Decoder::with_ip(report::bits(&core), bytes, core.rip, DecoderOptions::NONE).decode();
         let parts = parts(&instruction, &core);
         let before =
-            if parts == Parts::CORE { core } else { kvm.vcpu.partial_state(parts).map_err(failed)? };
+            if parts == Parts::CORE { core } else { kvm.cpus.vcpu().partial_state(parts).map_err(failed)? };
         if before.xcr0 & !OURS != 0 && names_components(&instruction) {
+            if let Some(after) = xstate::execute(&instruction, &before, self.core.board.memory()) {
+                self.rescued += 1;
+                return kvm.cpus.vcpu().set_partial_state(&after, parts).map_err(failed);
+            }
             let why = format!("XCR0 is {:#x}, and our CPU has the state of x87 and SSE alone", before.xcr0);
             return Err(self.refused(&refusal, &why));
         }
@@ -200,13 +206,10 @@ impl Machine {
             let now = self.core.clock.now(0);
             t.line(now, format_args!("exit rescued rip {:#x} -> {:#x}", before.rip, done.after.rip));
         }
-        kvm.vcpu.set_partial_state(&done.after, parts).map_err(failed)?;
+        kvm.cpus.vcpu().set_partial_state(&done.after, parts).map_err(failed)?;
         let rip = done.stop.rip;
         match done.stop.kind {
-            StopKind::Halt => {
-                self.idle = true;
-                self.handle(exit(ExitKind::Halt, rip), Time::NEVER)
-            }
+            StopKind::Halt => self.handle(exit(ExitKind::Halt, rip), Time::NEVER),
             StopKind::TripleFault => self.handle(exit(ExitKind::TripleFault, rip), Time::NEVER),
             StopKind::Wish => self.grant_all(),
             StopKind::Deadline | StopKind::Debug(_) => Ok(()),

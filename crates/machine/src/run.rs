@@ -81,8 +81,7 @@ impl Machine {
             deadline = cpus.limit(deadline);
         }
         self.trace_instruction()?;
-        let exit =
-            self.engine.vcpu().run(&mut self.core, deadline).map_err(|e| Ended::Failed(e.to_string()))?;
+        let exit = self.engine.run(&mut self.core, deadline).map_err(|e| Ended::Failed(e.to_string()))?;
         self.trace_exceptions();
         let count = self.raw_count();
         let in_vain = exit.kind == ExitKind::Halt && deadline != Deadline::Count(count);
@@ -163,14 +162,14 @@ impl Machine {
         }
     }
 
-    /// A CPU has run; `in_vain`: it is halted, and nothing that was there could wake it. Whether all are.
+    /// A CPU has run; `in_vain`: it is halted, and nothing that was there could wake it. Whether all are, on soft.
     fn ran(&mut self, in_vain: bool) -> bool {
         match &mut self.engine {
             Engine::Soft(cpus) => {
                 let others = !1u8.checked_shl(cpus.current().into()).unwrap_or(0);
                 cpus.ran(in_vain, self.core.board.take_signals() & others != 0)
             }
-            Engine::Kvm(_) => in_vain,
+            Engine::Kvm(_) => false,
         }
     }
 
@@ -179,7 +178,11 @@ impl Machine {
         if self.config.machine == MachineKind::Bare {
             return Err(Ended::HaltedForGood);
         }
-        if !self.idle {
+        let rest = match &mut self.engine {
+            Engine::Soft(_) => self.idle,
+            Engine::Kvm(kvm) => kvm.cpus.rest().map_err(|e| Ended::Failed(e.to_string()))?,
+        };
+        if !rest {
             return Ok(());
         }
         let states = self.states().map_err(|e| Ended::Failed(e.to_string()))?;

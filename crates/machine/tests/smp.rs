@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{mbr, pc};
+use common::{engines, mbr, pc};
 use hako_machine::{Ended, EngineChoice};
 
 /// Where in [`CODE`] the number of the other CPUs is.
@@ -43,6 +43,18 @@ fn init_and_sipi_start_the_others_on_soft() {
             (outcome.count, outcome.time)
         };
         assert_eq!(run(), run(), "two equal runs");
+    }
+}
+
+#[test]
+fn init_and_sipi_start_the_others_on_every_engine() {
+    for engine in engines() {
+        let mut m = pc(engine).cpus(2).image(image(2)).build().unwrap();
+        let outcome = m.run();
+        assert_eq!(outcome.ended, Ended::DebugExit(1), "{engine:?}");
+        assert_eq!(m.serial(), b"a", "{engine:?}");
+        let states = m.states().unwrap();
+        assert!(states[1].rip < 0x20 && states[0].rip > 0x7c00, "{engine:?}: an end that can be looked at");
     }
 }
 

@@ -14,6 +14,7 @@ use hako_x86::{CpuState, Cr0, Vector};
 
 pub(crate) use code::{bits, one as instruction};
 pub(crate) use faults::line as exception;
+pub(crate) use walk::translate;
 
 /// A headline and sections of lines, ready to be printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub(super) struct Entry {
 
 /// How a walk ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// At this physical address.
     Page(Gpa),
     /// At an entry that is not present.
@@ -82,7 +82,7 @@ pub(super) fn walk(state: &CpuState, memory: &GuestMemory, linear: u64) -> (Vec<
 }
 
 /// Where a linear address leads.
-pub(super) fn translate(state: &CpuState, memory: &GuestMemory, linear: u64) -> Result<Gpa, End> {
+pub(crate) fn translate(state: &CpuState, memory: &GuestMemory, linear: u64) -> Result<Gpa, End> {
     match walk(state, memory, linear).1 {
         End::Page(gpa) => Ok(gpa),
         end => Err(end),
