@@ -31,9 +31,6 @@ const LISTED: [u32; 13] = [
     msr::MISC_ENABLE,
 ];
 
-/// CR4 bits that change nothing for the instructions this CPU has, so that it can carry them for another engine.
-const CR4_CARRIED: Cr4 = Cr4::OSFXSR.union(Cr4::OSXMMEXCPT).union(Cr4::OSXSAVE);
-
 /// Whether two bits come as the first one demands.
 fn needs(bits: u64, first: u64, second: u64) -> bool {
     bits & first == 0 || bits & second != 0
@@ -48,7 +45,7 @@ fn check(s: &CpuState) -> Result<(), StateError> {
     if s.cr0 >> 32 != 0 || !needs(s.cr0, pg, pe) || !needs(s.cr0, nw, cd) {
         return impossible("CR0", s.cr0);
     }
-    let unsupported = s.cr4 & !(cr4_of(&IMPLEMENTED) | CR4_CARRIED).bits();
+    let unsupported = s.cr4 & !cr4_of(&IMPLEMENTED).bits();
     if unsupported != 0 {
         return Err(StateError::Unsupported { field: "CR4", value: unsupported });
     }

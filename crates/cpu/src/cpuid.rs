@@ -8,11 +8,8 @@ use crate::cx::{Cx, Step};
 use crate::op::Op;
 use crate::why::Why;
 
-/// What of [`MAX`] is not done yet.
-const MISSING: Features = Features::FPU.with(Features::FXSR).with(Features::XSAVE).with(Features::XSAVEOPT);
-
 /// What this CPU implements; the local APIC and what belongs to it are there where the bus has one.
-pub(crate) const IMPLEMENTED: Features = MAX.features.without(MISSING);
+pub(crate) const IMPLEMENTED: Features = MAX.features;
 
 /// CR4 bits, each with the feature that it belongs to; the others are reserved.
 const CR4_BITS: [(Cr4, Features); 17] = [
@@ -93,10 +90,10 @@ mod tests {
     use hako_x86::cpuid::X86_64_V2;
 
     #[test]
-    fn models_are_told_less_what_is_missing() {
+    fn models_are_told_as_they_are() {
         for model in [X86_64_V2, MAX] {
             let cpu = Cpu::new(Config { model, ..Config::default() });
-            assert_eq!(cpu.model().features, model.features.without(MISSING));
+            assert_eq!(cpu.model().features, model.features);
         }
     }
 

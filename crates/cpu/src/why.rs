@@ -57,6 +57,12 @@ whys! {
     // FPU.
     FpuUnavailable => "CR0 says that x87 instructions are to be emulated or that the task was switched",
     FpuException => "an x87 instruction before raised an exception that is not masked",
+    XsaveDisabled => "CR4.OSXSAVE is clear",
+    AreaMisaligned => "the save area is not aligned: to 16 bytes for FXSAVE, to 64 for XSAVE",
+    MxcsrReservedBit => "a reserved bit of MXCSR would be set",
+    XsaveHeader => "the XSAVE header names components that XCR0 has not, or is not of standard format",
+    NoSuchXcr => "there is no such extended control register",
+    Xcr0Value => "XCR0 takes x87 alone or x87 and SSE",
     MmxDisabled => "CR0.EM is set, and MMX instructions are not emulated",
     SseDisabled => "CR0.EM is set or CR4.OSFXSR is clear, and SSE instructions need the contrary",
     SimdException => "an SSE instruction met a floating-point exception that MXCSR does not mask",

@@ -56,6 +56,8 @@ pub(super) fn group7_register(modrm: u8) -> Option<&'static Entry> {
     Some(match modrm {
         0xca => &CLAC,
         0xcb => &STAC,
+        0xd0 => &super::x87::XGETBV,
+        0xd1 => &super::x87::XSETBV,
         0xf8 => &SWAPGS,
         0xf9 => &RDTSCP,
         _ => return None,

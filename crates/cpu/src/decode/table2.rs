@@ -1,7 +1,8 @@
 //! The opcodes after 0Fh, 0F38h and 0F3Ah (SDM Vol. 2D appendix A.3, tables ).
 
-use super::entry::{Args, BYTE_RM, CONDITIONAL, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, REG_ONLY, Size, UD};
+use super::entry::{Args, BYTE_RM, CONDITIONAL, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, Size, UD};
 use super::table1::JCC;
+use super::x87::{EMMS, FXRSTOR, FXSAVE, LDMXCSR, STMXCSR, XRSTOR_LFENCE, XSAVE, XSAVEOPT_MFENCE};
 use super::{sse, system};
 use crate::operand::{Flat, Segmented};
 use crate::ops::bit::{self, Bt, Btc, Btr, Bts};
@@ -50,11 +51,10 @@ const GROUP8: [Entry; 8] = [
     e(sized!(bit::by_imm, Btr), RmIb, V).with(LOCKABLE),
     e(sized!(bit::by_imm, Btc), RmIb, V).with(LOCKABLE),
 ];
-const SSE: Entry = e(one!(misc::not_yet_x87), Rm, V).with(ENDS);
 const NOP: Entry = e(one!(misc::nop), Rm, V);
-/// Group 15 without prefix: the fences; CLFLUSH; FXSAVE and its kin with the SSE state.
+/// Group 15 without prefix: FXSAVE and its kin; the fences; CLFLUSH.
 const GROUP15: [Entry; 8] =
-    [SSE, SSE, SSE, SSE, UD, NOP.with(REG_ONLY), NOP.with(REG_ONLY), system::SFENCE_CLFLUSH];
+    [FXSAVE, FXRSTOR, LDMXCSR, STMXCSR, XSAVE, XRSTOR_LFENCE, XSAVEOPT_MFENCE, system::SFENCE_CLFLUSH];
 const GROUP15_ROW: [Entry; 4] = [
     Entry::group(&GROUP15, V),
     Entry::group(&system::GROUP15_66, V),
@@ -120,7 +120,7 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
         t[0x90 + i] = e(one!(mov::setcc), Rm, Byte).extra(i as u8);
         i += 1;
     }
-    t[0x77] = SSE;
+    t[0x77] = Entry::prefixed(&[EMMS, UD, UD, UD]);
     t[0xa0] = e(one!(seg::push_sreg), Args::None, Stack).extra(4);
     t[0xa1] = e(one!(seg::pop_sreg), Args::None, Stack).extra(4);
     t[0xa2] = e(one!(cpuid::cpuid), Args::None, V);

@@ -43,7 +43,6 @@ fn ours(bytes: &[u8], mode: u8) -> Verdict {
     match decode(bytes, mode, 0, &mut op) {
         Err(Short) => Verdict::Short,
         Ok(_) if UNDEFINED.iter().any(|u| is(op.run, *u)) => Verdict::Undefined,
-        Ok(_) if is(op.run, misc::not_yet_x87) => Verdict::Foreign,
         Ok(_) => Verdict::Length(usize::from(op.len)),
     }
 }
@@ -61,6 +60,9 @@ const KNOWN: &[CpuidFeature] = &[
     CpuidFeature::FPU,
     CpuidFeature::FPU287,
     CpuidFeature::FPU387,
+    CpuidFeature::FXSR,
+    CpuidFeature::XSAVE,
+    CpuidFeature::XSAVEOPT,
     CpuidFeature::CPUID,
     CpuidFeature::CX8,
     CpuidFeature::CMPXCHG16B,

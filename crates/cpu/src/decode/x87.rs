@@ -1,6 +1,7 @@
 //! The x87 opcodes D8h to DFh (SDM Vol. 2D appendix A.5, tables ), with the aliases that all processors have.
 
-use super::entry::{Args, Entry, Forms, Size, UD};
+use super::entry::{Args, Entry, Forms, MEM_ONLY, Size, UD};
+use crate::fpu::area;
 use crate::fpu::x87::arith::{self, Add, Div, DivR, Mul, Sub, SubR};
 use crate::fpu::x87::{bcd, compare, control, elementary, load, registers, remainder, scale, store};
 
@@ -250,6 +251,33 @@ static DF: Row = Row {
         patched(reg, 4, [f!(control::fnstsw_ax), UD, UD, UD, UD, UD, UD, UD])
     },
 };
+
+const fn area(forms: &'static Forms) -> Entry {
+    e(forms).with(MEM_ONLY)
+}
+
+/// A fence with a register operand, another instruction with memory.
+macro_rules! or_fence {
+    ($f:path) => {{
+        const F: Forms = Forms::same([crate::ops::misc::nop; 4], [$f; 4]);
+        e(&F)
+    }};
+}
+
+/// 0F AE, and 0F 77.
+pub(super) const FXSAVE: Entry = area(one!(area::fxsave));
+pub(super) const FXRSTOR: Entry = area(one!(area::fxrstor));
+pub(super) const LDMXCSR: Entry = area(one!(area::ldmxcsr));
+pub(super) const STMXCSR: Entry = area(one!(area::stmxcsr));
+pub(super) const XSAVE: Entry = area(one!(area::xsave));
+pub(super) const XRSTOR_LFENCE: Entry = or_fence!(area::xrstor);
+pub(super) const XSAVEOPT_MFENCE: Entry = or_fence!(area::xsaveopt);
+pub(super) const EMMS: Entry = Entry::new(one!(registers::emms), Args::None, Size::V);
+const XGETBV_PLAIN: Entry = Entry::new(one!(area::xgetbv), Args::None, Size::V);
+const XSETBV_PLAIN: Entry = Entry::new(one!(area::xsetbv), Args::None, Size::V);
+/// 0F 01 D0 and D1.
+pub(super) static XGETBV: Entry = Entry::prefixed(&[XGETBV_PLAIN, UD, UD, UD]);
+pub(super) static XSETBV: Entry = Entry::prefixed(&[XSETBV_PLAIN, UD, UD, UD]);
 
 /// The instructions of each opcode.
 static ROWS: [&Row; 8] = [&D8, &D9, &DA, &DB, &DC, &DD, &DE, &DF];

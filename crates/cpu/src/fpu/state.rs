@@ -16,11 +16,6 @@ impl F80 {
         F80 { mant, se }
     }
 
-    /// The low 80 bits, as they lie in memory.
-    pub const fn from_bits(bits: u128) -> F80 {
-        F80 { mant: bits as u64, se: (bits >> 64) as u16 }
-    }
-
     /// As they lie in memory, zero-extended.
     pub const fn bits(self) -> u128 {
         self.mant as u128 | (self.se as u128) << 64

@@ -1,6 +1,6 @@
-//! NOP, flag instructions, BOUND, SALC, WAIT, and everything undefined.
+//! NOP, flag instructions, BOUND, SALC, and everything undefined.
 
-use hako_x86::{Cr0, RFlags, Vector};
+use hako_x86::{RFlags, Vector};
 
 use crate::cx::{Cx, Step};
 use crate::op::Op;
@@ -24,14 +24,6 @@ undefined! {
     ud_needs_memory NeedsMemoryOperand;
     ud_needs_register NeedsRegisterOperand;
     ud_in_64bit NotIn64Bit;
-}
-
-/// x87, MMX and SSE instructions ask CR0 first (SDM Vol. 3A 2.5, table 2-2).
-pub(crate) fn not_yet_x87(cx: &mut Cx<'_>, _op: &Op) -> Step {
-    if cx.cpu.cr0 & (Cr0::EM | Cr0::TS).bits() != 0 {
-        return Err(cx.fault(Vector::NM, None, Why::FpuUnavailable));
-    }
-    Err(cx.ud(Why::NotYetImplemented))
 }
 
 pub(crate) fn cmc(cx: &mut Cx<'_>, _op: &Op) -> Step {

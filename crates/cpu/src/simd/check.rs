@@ -13,7 +13,7 @@ const PENDING: u16 = 0x80;
 
 /// Before every SSE instruction.
 #[inline(always)]
-pub(super) fn sse(cx: &mut Cx<'_>) -> Step {
+pub(crate) fn sse(cx: &mut Cx<'_>) -> Step {
     if cx.cpu.cr0 & (EM | TS) | !cx.cpu.cr4 & OSFXSR != 0 { Err(sse_refused(cx)) } else { Ok(()) }
 }
 
@@ -27,7 +27,7 @@ fn sse_refused(cx: &mut Cx<'_>) -> Trap {
 
 /// Before every MMX instruction.
 #[inline(always)]
-pub(super) fn mmx(cx: &mut Cx<'_>) -> Step {
+pub(crate) fn mmx(cx: &mut Cx<'_>) -> Step {
     if cx.cpu.cr0 & (EM | TS) != 0 || cx.cpu.fpu.sw & PENDING != 0 { mmx_refused(cx) } else { Ok(()) }
 }
 

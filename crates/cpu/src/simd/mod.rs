@@ -20,3 +20,5 @@ pub(crate) mod shuffle;
 mod tests;
 pub(crate) mod text;
 mod vector;
+
+pub(crate) use check::{mmx as check_mmx, sse as check};

@@ -10,5 +10,5 @@ mod wide;
 pub(crate) use atan::arctangent;
 pub(crate) use exp::two_to_x_minus_1;
 pub(crate) use log::{log2, log2_of_1_plus};
-pub(crate) use trig::{Angle, PI_66, sine_cosine};
+pub(crate) use trig::{Angle, sine_cosine};
 pub(crate) use wide::Wide;

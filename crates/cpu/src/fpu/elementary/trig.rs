@@ -3,7 +3,7 @@
 use super::wide::{Wide, polynomial, value_of};
 
 /// Pi with the 66 bits that x87 has of it, in units of 2^-64 (SDM Vol. 1 8.3.8).
-pub(crate) const PI_66: u128 = 0x3_243f_6a88_85a3_08d3;
+const PI_66: u128 = 0x3_243f_6a88_85a3_08d3;
 
 /// 1/(2n + 1)! in units of 2^-126: sin(t)/t by powers of t^2.
 const SINE: [u128; 17] = factorials(1);

@@ -95,6 +95,13 @@ pub(crate) fn ffree<const POP: bool>(cx: &mut Cx<'_>, op: &Op) -> Step {
     Ok(())
 }
 
+/// EMMS: all registers are empty for x87 again.
+pub(crate) fn emms(cx: &mut Cx<'_>, _op: &Op) -> Step {
+    crate::simd::check_mmx(cx)?;
+    (cx.x().top, cx.x().valid) = (0, 0);
+    Ok(())
+}
+
 /// FNOP.
 pub(crate) fn fnop(cx: &mut Cx<'_>, op: &Op) -> Step {
     cx.begin(op)

@@ -81,7 +81,7 @@ macro_rules! x87 {
                     out("st(4)") _, out("st(5)") _, out("st(6)") _, out("st(7)") _,
                 );
             }
-            (F80::from_bits(r), sw)
+            (F80::new((r >> 64) as u16, r as u64), sw)
         }
     )*};
 }
@@ -92,6 +92,4 @@ x87! {
     fdiv: ".byte 0xd8, 0xf1";
     fsqrt: "fsqrt";
     frndint: "frndint";
-    fcom: ".byte 0xd8, 0xd1";
-    fucom: ".byte 0xdd, 0xe1";
 }
