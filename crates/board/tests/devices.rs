@@ -168,7 +168,7 @@ fn post_assigns_aligned_addresses_that_do_not_overlap() {
         assert_eq!(config_read(&mut b, slot, 4) & 7, 3, "decoding is on, the bus master off");
         for (register, size) in [(0x14, 0x1000), (0x20, 0x4000)] {
             let at = config_read(&mut b, slot, register) & !0xf;
-            assert!(at >= 0xc000_0000 && at % size == 0, "{at:#x}");
+            assert!(at >= 0xc000_0000 && at.is_multiple_of(size), "{at:#x}");
             ranges.push((at, at + size));
         }
         let port = config_read(&mut b, slot, 0x10);
