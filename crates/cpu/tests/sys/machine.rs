@@ -75,6 +75,8 @@ pub struct Board {
     pub msr: Option<(u32, u64)>,
     /// The task priority, if a local APIC keeps it.
     pub priority: Option<u8>,
+    /// What FERR# was driven to.
+    pub ferr: Vec<bool>,
 }
 
 impl Bus for Board {
@@ -124,6 +126,10 @@ impl Bus for Board {
         self.lines = Lines { nmi: false, init: false, sipi: None, ..lines };
         lines
     }
+    fn ferr(&mut self, _: At, level: bool) -> Attention {
+        self.ferr.push(level);
+        Attention::empty()
+    }
     fn task_priority(&mut self, _: At) -> Option<u8> {
         self.priority
     }
@@ -164,6 +170,7 @@ impl Pc {
             tsc: 0,
             msr: None,
             priority: None,
+            ferr: Vec::new(),
         };
         let mut pc = Pc { cpu: Cpu::new(Config::default()), board, state: CpuState::reset(), stop: None };
         pc.lay_out_tables();
