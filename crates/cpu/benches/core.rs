@@ -53,6 +53,7 @@ global_asm!(
     r#"
     .section .text.guests, "ax"
     .global guest_compute, guest_calls, guest_indirect, guest_memory, guest_ports, guest_pages, guest_smc, guest_cr3
+    .global guest_x87, guest_elementary
     .global guest_int, guest_fault, guest_strings, guest_packed, guest_copy, guest_singles, guest_doubles, guest_end
 guest_compute:
     xor     edx, edx
@@ -219,6 +220,30 @@ guest_doubles:
     dec     ebx
     jnz     1b
     hlt
+guest_x87:
+    fld1
+    fldpi
+1:  fld     qword ptr [rsi]
+    fadd    st, st(1)
+    fmul    st, st(2)
+    fadd    st, st(1)
+    fmul    st, st(2)
+    fstp    qword ptr [rsi + 8]
+    dec     ebx
+    jnz     1b
+    hlt
+guest_elementary:
+    fldpi
+1:  fld     st(0)
+    fsincos
+    fpatan
+    fld1
+    fxch
+    fyl2x
+    fstp    st(0)
+    dec     ebx
+    jnz     1b
+    hlt
 guest_end:
     .text
 "#
@@ -240,6 +265,8 @@ unsafe extern "C" {
     static guest_copy: u8;
     static guest_singles: u8;
     static guest_doubles: u8;
+    static guest_x87: u8;
+    static guest_elementary: u8;
     static guest_end: u8;
 }
 
@@ -394,6 +421,8 @@ fn main() {
             ("copy", &guest_copy, 1_000_000, "128 bytes"),
             ("singles", &guest_singles, 1_000_000, "round"),
             ("doubles", &guest_doubles, 1_000_000, "round"),
+            ("x87", &guest_x87, 1_000_000, "round"),
+            ("elementary", &guest_elementary, 100_000, "round"),
         ]
     };
     for (name, from, rounds, per) in g {

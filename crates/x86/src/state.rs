@@ -1,6 +1,7 @@
 //! The engine-neutral CPU state: what is exchanged between engines, firmware services, snapshots and debuggers.
 //! Complete or refused; an engine's live CPU is its own struct and is converted to and from this one.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::cpuid::X86_64_V2;
@@ -187,8 +188,7 @@ impl CpuState {
 
 /// x87 and SSE after RESET as an XSAVE image: the control word 40h, all x87 registers zero and not empty, MXCSR 1F80h.
 fn reset_image() -> Vec<u8> {
-    let mut image = Vec::new();
-    image.resize(576, 0);
+    let mut image = vec![0; 576];
     for (at, byte) in [(0, 0x40), (4, 0xff), (24, 0x80), (25, 0x1f), (28, 0xff), (29, 0xff), (512, 3)] {
         if let Some(to) = image.get_mut(at) {
             *to = byte;

@@ -47,7 +47,7 @@ impl FpuState {
             || (self.fop, self.fip, self.fcs, self.fdp, self.fds) != (0, 0, 0, 0, 0)
             || self.st != FpuState::INITIAL.st;
         let sse = self.xmm != FpuState::INITIAL.xmm;
-        u64::from(x87) * X87 | u64::from(sse) * SSE
+        (u64::from(x87) * X87) | (u64::from(sse) * SSE)
     }
 
     /// The legacy region; with `wide` pointers of 64 bits, else of 32 and their selectors.

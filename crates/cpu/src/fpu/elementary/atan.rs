@@ -56,7 +56,7 @@ const TABLE: [u128; 33] = [
 /// atan(z) for z from 0 to 1.
 fn of_fraction(z: Wide) -> Wide {
     // The nearest 32nd.
-    let i = if z.exp < -6 { 0 } else { ((z.sig >> (121 - z.exp)) + 1 >> 1) as usize };
+    let i = if z.exp < -6 { 0 } else { ((z.sig >> (121 - z.exp)) as usize + 1) >> 1 };
     let c = Wide::new(false, 122, i as u128);
     let d = z.sub(c).div(Wide::ONE.add(z.mul(c)));
     let rest = d.mul(value_of(polynomial(&ODD, d.mul(d).fraction(), true)));

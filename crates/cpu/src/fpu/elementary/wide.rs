@@ -17,7 +17,7 @@ pub(super) fn mul_high(a: u128, b: u128) -> u128 {
     let (a1, a0) = (a >> 64, a as u64 as u128);
     let (b1, b0) = (b >> 64, b as u64 as u128);
     let (hl, lh) = (a1 * b0, a0 * b1);
-    let middle = (a0 * b0 >> 64) + (hl as u64 as u128) + (lh as u64 as u128);
+    let middle = ((a0 * b0) >> 64) + (hl as u64 as u128) + (lh as u64 as u128);
     a1 * b1 + (hl >> 64) + (lh >> 64) + (middle >> 64)
 }
 

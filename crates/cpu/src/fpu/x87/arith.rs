@@ -125,7 +125,7 @@ fn unary(cx: &mut Cx<'_>, op: &Op, f: impl Fn(F80, &mut Env) -> F80) -> Step {
 
 /// FSQRT.
 pub(crate) fn fsqrt(cx: &mut Cx<'_>, op: &Op) -> Step {
-    unary(cx, op, |value, env| soft::sqrt(value, env))
+    unary(cx, op, soft::sqrt)
 }
 
 /// FRNDINT.

@@ -55,7 +55,7 @@ impl Random {
 
     pub(crate) fn extended(&mut self) -> F80 {
         let exp = self.exponent(0x7fff) as u16;
-        let integer = self.next() % 16 == 0;
+        let integer = self.next().is_multiple_of(16);
         let mant = self.fraction() >> 1 | u64::from((exp != 0) ^ integer) << 63;
         F80::new((self.next() as u16) << 15 | exp, mant)
     }
@@ -127,7 +127,7 @@ fn conversions_are_the_hosts() {
         let (r, flags) = cvtsd2ss(a, b, m);
         (r as u32, flags)
     });
-    agrees("si2sd", Random::next, |_, b, e| from_int::<u64>(b as i64, e), |a, b, m| cvtsi2sd(a, b, m));
+    agrees("si2sd", Random::next, |_, b, e| from_int::<u64>(b as i64, e), cvtsi2sd);
     agrees(
         "si2ss",
         Random::next,
@@ -207,10 +207,10 @@ fn x87_agrees(name: &str, ours: fn(F80, F80, &mut Env) -> F80, host: fn(F80, F80
 #[test]
 fn double_extended_precision_is_the_hosts() {
     use host::*;
-    x87_agrees("fadd", |a, b, e| add(a, b, e), fadd);
-    x87_agrees("fsub", |a, b, e| sub(a, b, e), fsub);
-    x87_agrees("fmul", |a, b, e| mul(a, b, e), fmul);
-    x87_agrees("fdiv", |a, b, e| div(a, b, e), fdiv);
+    x87_agrees("fadd", add, fadd);
+    x87_agrees("fsub", sub, fsub);
+    x87_agrees("fmul", mul, fmul);
+    x87_agrees("fdiv", div, fdiv);
     x87_agrees("fsqrt", |a, _, e| sqrt(a, e), fsqrt);
     x87_agrees("frndint", |a, _, e| round_to_integral(a, e.rounding, e), frndint);
 }
