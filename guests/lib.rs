@@ -57,6 +57,8 @@ pub enum Medium {
     Floppy,
     /// The CD drive, by El Torito.
     Cd,
+    /// No medium: a kernel that is started directly.
+    Kernel,
 }
 
 /// A combination in which a guest cannot pass. An empty string stands for every engine, firmware or condition.

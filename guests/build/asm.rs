@@ -1,14 +1,16 @@
-//! Sources to flat images, with the assembler and linker that every Rust installation for Linux needs anyway.
+//! Sources to flat images and kernels, with the assembler and linker that every Rust installation for Linux needs anyway.
 
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
-/// Where a flat image is loaded and to what its size is rounded up.
+/// What a program is linked to.
 #[derive(Clone, Copy)]
-pub struct Layout {
-    pub base: u32,
-    pub unit: u32,
+pub enum Layout {
+    /// A flat image, loaded at `base`, of a size that is a multiple of `unit`.
+    Flat { base: u32, unit: u32 },
+    /// An ELF file, loaded at 1 MiB.
+    Elf,
 }
 
 /// Assembles `NAME.s` and returns the image.
@@ -22,17 +24,19 @@ pub fn assemble(sources: &Path, out: &Path, name: &str, layout: Layout) -> Resul
         .arg("-o")
         .arg(&object)
         .arg(sources.join(format!("{name}.s"))))?;
-    run(tool("ld")
-        .args(["-m", "elf_x86_64", "--oformat", "binary", "--entry", "start"])
-        .arg("--defsym")
-        .arg(format!("image_base={:#x}", layout.base))
-        .arg("--defsym")
-        .arg(format!("image_unit={}", layout.unit))
-        .arg("-T")
-        .arg(sources.join("include/flat.ld"))
-        .arg("-o")
-        .arg(&flat)
-        .arg(&object))?;
+    let mut ld = tool("ld");
+    ld.args(["-m", "elf_x86_64", "--entry", "start", "-T"]);
+    match layout {
+        Layout::Flat { base, unit } => ld
+            .arg(sources.join("include/flat.ld"))
+            .args(["--oformat", "binary"])
+            .arg("--defsym")
+            .arg(format!("image_base={base:#x}"))
+            .arg("--defsym")
+            .arg(format!("image_unit={unit}")),
+        Layout::Elf => ld.arg(sources.join("include/kernel.ld")).args(["-n", "-s", "--build-id=none"]),
+    };
+    run(ld.arg("-o").arg(&flat).arg(&object))?;
     std::fs::read(&flat).map_err(|e| format!("cannot read {}: {e}", flat.display()))
 }
 

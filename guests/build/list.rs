@@ -11,6 +11,7 @@ pub enum Medium {
     HardDisk,
     Floppy,
     Cd,
+    Kernel,
 }
 
 /// What a guest's test says about it.
@@ -36,8 +37,9 @@ pub struct Exempt {
 impl Entry {
     pub fn layout(&self) -> Layout {
         match self.medium {
-            Medium::Rom => Layout { base: 0, unit: 1 },
-            _ => Layout { base: 0x7c00, unit: 512 },
+            Medium::Rom => Layout::Flat { base: 0, unit: 1 },
+            Medium::Kernel => Layout::Elf,
+            _ => Layout::Flat { base: 0x7c00, unit: 512 },
         }
     }
 }
@@ -67,7 +69,11 @@ fn entry(folder: &Path, name: &str) -> Result<Entry, String> {
         .into_iter()
         .find(|(key, _)| spec.contains_key(*key))
         .ok_or_else(|| fail("it names no image, floppy or cdrom".into()))?;
-    let medium = if bare { Medium::Rom } else { medium };
+    let medium = match medium {
+        _ if bare => Medium::Rom,
+        _ if spec.contains_key("protocol") => Medium::Kernel,
+        medium => medium,
+    };
     let (image, size) = match &spec[key] {
         Value::Table(t) => (t.get("path"), t.get("size").and_then(Value::as_str).unwrap_or("0")),
         other => (Some(other), "0"),

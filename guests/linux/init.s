@@ -25,7 +25,7 @@
 .macro print text, len
     mov edi, 1
     lea rsi, [rip + \text]
-    mov edx, \len
+    mov edx, offset \len
     call_kernel SYS_WRITE
 .endm
 

@@ -103,12 +103,12 @@ pub fn plan<'a>(image: &'a [u8], request: &Request<'a>) -> Result<Plan<'a>, Load
         what: "the ELF file has no PVH note".into(),
         remedy: "build the kernel with it (Linux: CONFIG_PVH=y)",
     })?;
+    let mut draft = Draft::new(request.memory);
+    elf.place(0, &mut draft)?;
     if !elf.holds(entry) || entry >= FOUR_GIB {
         let why = "the PVH entry point is a physical address in a loaded segment, below 4 GiB";
         return Err(LoadError::Malformed { what: "the PVH entry point".into(), value: entry, why });
     }
-    let mut draft = Draft::new(request.memory);
-    elf.place(0, &mut draft)?;
 
     let (mut list, mut count) = (Vec::new(), 0u32);
     for m in request.all_modules() {

@@ -36,7 +36,10 @@ struct Companion {
 /// A kernel and what goes along with it.
 pub(crate) struct Kernel {
     image: Arc<[u8]>,
+    /// What messages call it.
     name: String,
+    /// The first word of a command line that begins with the file's name.
+    word: String,
     append: String,
     initrd: Option<Arc<[u8]>>,
     modules: Vec<Companion>,
@@ -95,11 +98,15 @@ impl Kernel {
             )));
         }
         let companion = |m: &crate::config::ModuleSpec| {
-            Ok(Companion { name: m.source.name(), args: m.args.clone(), bytes: disk::whole(&m.source)? })
+            Ok(Companion { name: m.name.clone(), args: m.args.clone(), bytes: disk::whole(&m.source)? })
         };
         Ok(Some(Kernel {
             image,
             name: source.name(),
+            word: match source {
+                Source::File(path) => path.display().to_string(),
+                Source::Bytes(_) => "kernel".into(),
+            },
             append: config.append.clone().unwrap_or_default(),
             initrd: config.initrd.as_ref().map(disk::whole).transpose()?,
             modules: config.modules.iter().map(companion).collect::<Result<_, Error>>()?,
@@ -118,7 +125,7 @@ impl Kernel {
         let modules: Vec<Module<'_>> =
             self.modules.iter().map(|m| Module { name: &m.name, args: &m.args, bytes: &m.bytes }).collect();
         let request = Request {
-            name: &self.name,
+            name: &self.word,
             append: &self.append,
             initrd: self.initrd.as_deref(),
             modules: &modules,

@@ -109,7 +109,8 @@ impl Builder {
     /// A further module of the kernel, with its arguments.
     #[must_use]
     pub fn module(mut self, module: impl Into<Source>, args: impl Into<String>) -> Builder {
-        self.config.modules.push(ModuleSpec { source: module.into(), args: args.into() });
+        let source = module.into();
+        self.config.modules.push(ModuleSpec { name: source.name(), source, args: args.into() });
         self
     }
 

@@ -133,6 +133,8 @@ impl FromStr for DiskInterface {
 /// A file that goes along with a kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleSpec {
+    /// What the kernel is told that it is called.
+    pub name: String,
     /// Its contents.
     pub source: Source,
     /// Its arguments.

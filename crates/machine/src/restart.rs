@@ -38,14 +38,14 @@ impl Machine {
 
     /// Makes this machine one that has just been built: all media are opened again.
     pub fn reset(&mut self) -> Result<(), Error> {
-        if !self.virtio_disks.is_empty() {
-            // PCI devices keep their backends over a reset: with other contents they are other devices.
+        let kernel = Kernel::open(&self.config)?;
+        if !self.virtio_disks.is_empty() || kernel.is_some() != self.kernel.is_some() {
+            // PCI devices keep their backends over a reset, and a kernel has another size of memory and other disks.
             *self = Machine::new(self.config.clone())?;
             return Ok(());
         }
         match &mut self.core.board {
             hako_board::Board::Pc(pc) => {
-                let kernel = Kernel::open(&self.config)?;
                 if let Some(kernel) = &kernel {
                     kernel.check(self.ram)?;
                 }

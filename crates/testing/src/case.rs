@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hako_machine::{ClockKind, Config, EngineChoice, FirmwareChoice, MachineKind};
+use hako_machine::{ClockKind, Config, EngineChoice, FirmwareChoice, MachineKind, ModuleSpec};
 
 use crate::error::Error;
 use crate::host::Host;
@@ -99,12 +99,27 @@ fn config(
     images: &Images,
 ) -> Result<Config, Error> {
     let disk = |medium: &crate::spec::Medium| images.disk(medium, folder);
+    let module = |m: &crate::spec::Module| {
+        Ok(ModuleSpec {
+            name: m.file.path.clone(),
+            source: images.source(&m.file, folder)?,
+            args: m.args.clone(),
+        })
+    };
     Ok(Config {
         engine,
         machine: spec.machine,
         memory: spec.memory,
         firmware: firmware.clone(),
         image: spec.image.as_ref().map(|image| images.source(image, folder)).transpose()?,
+        append: spec.kernel.append.clone(),
+        initrd: spec.kernel.initrd.as_ref().map(|initrd| images.source(initrd, folder)).transpose()?,
+        modules: spec.kernel.modules.iter().map(module).collect::<Result<_, Error>>()?,
+        protocol: spec.kernel.protocol,
+        cpus: spec.cpus,
+        acpi: spec.acpi,
+        testdev: spec.testdev,
+        rng: spec.rng,
         disks: spec.disks.iter().map(disk).collect::<Result<_, _>>()?,
         floppy: spec.floppy.as_ref().map(disk).transpose()?,
         cdrom: spec.cdrom.as_ref().map(disk).transpose()?,

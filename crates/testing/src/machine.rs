@@ -64,7 +64,9 @@ fn same_but_for_the_image(a: &Config, b: &Config) -> bool {
         let machine = (c.engine, c.memory, &c.firmware, &c.disks, &c.floppy, &c.cdrom, &c.boot);
         let rules =
             (c.debug_exit, c.no_reboot, c.triple_fault, c.clock, c.timeout, c.detect_hang, c.log_ports);
-        (machine, rules, c.ns_per_instruction, c.rtc)
+        let kernel = (&c.append, &c.initrd, &c.modules, c.protocol);
+        let devices = (c.cpus, c.acpi, c.testdev, c.rng);
+        (machine, rules, kernel, devices, c.ns_per_instruction, c.rtc)
     }
     a.machine == MachineKind::Pc && b.machine == MachineKind::Pc && rest(a) == rest(b)
 }

@@ -15,6 +15,7 @@ mod disk;
 mod firmware;
 mod images;
 mod input;
+mod loader;
 mod map;
 pub mod modes;
 mod specs;
@@ -58,5 +59,6 @@ targets! {
     firmware: firmware::run,
     map: map::run,
     images: images::run,
+    loader: loader::run,
     specs: specs::run,
 }

@@ -8,12 +8,13 @@ use hako_fuzz::stream::Stream;
 /// Inputs for each target where nothing else is said.
 const INPUTS: usize = 4000;
 /// Targets whose inputs cost more than some ten microseconds.
-const FEWER: [(&str, usize); 7] = [
+const FEWER: [(&str, usize); 8] = [
     ("cpu", 2000),
     ("virtio", 1000),
     ("board", 1000),
     ("firmware", 500),
     ("images", 400),
+    ("loader", 1000),
     ("vga", 300),
     ("map", 1000),
 ];
@@ -46,7 +47,7 @@ macro_rules! tests {
     };
 }
 
-tests! { cpu pic pit rtc i8042 serial ide fdc vga fw_cfg pci acpi_pm lapic ioapic hpet virtio board firmware map images specs }
+tests! { cpu pic pit rtc i8042 serial ide fdc vga fw_cfg pci acpi_pm lapic ioapic hpet virtio board firmware map images loader specs }
 
 /// Cuts pieces out of a failing input as long as it still fails.
 fn smaller(run: fn(&[u8]), mut input: Vec<u8>) -> Vec<u8> {

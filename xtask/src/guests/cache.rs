@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::Outcome;
+use crate::{Outcome, tools};
 
 /// The folder.
 pub struct Cache(PathBuf);
@@ -63,11 +63,18 @@ impl Cache {
         Ok(Scratch(path))
     }
 
-    /// Makes the folder `name` if it is not there; half-made ones never are.
-    pub fn make(&self, name: &str, fill: impl FnOnce(&Path) -> Outcome) -> Outcome {
+    /// Makes the folder `name` if it is not there or older than one of `sources`, files of the repository; half-made ones
+    /// never are.
+    pub fn make(&self, name: &str, sources: &[&str], fill: impl FnOnce(&Path) -> Outcome) -> Outcome {
         let done = self.path(name);
-        if done.exists() {
-            return Ok(());
+        let changed = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
+        let made = changed(&done);
+        if made.is_some() {
+            let newer = |source: &&str| changed(&tools::root().join(source)) > made;
+            if !sources.iter().any(newer) {
+                return Ok(());
+            }
+            at(&done, fs::remove_dir_all(&done))?;
         }
         eprintln!("xtask: preparing {name}");
         let work = self.scratch(name)?;

@@ -16,7 +16,7 @@ const SECTORS: u32 = 16 << 11;
 /// Makes `disk/root.img`.
 pub fn prepare(cache: &Cache) -> Outcome {
     tools::ensure(&[tools::BINUTILS, tools::MKE2FS])?;
-    cache.make("disk", |folder| {
+    cache.make("disk", &["guests/linux/init.s"], |folder| {
         let root = cache.scratch("root")?;
         for name in ["dev", "proc", "sbin", "sys"] {
             at(root.path(), fs::create_dir(root.path().join(name)))?;

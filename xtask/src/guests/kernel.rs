@@ -11,7 +11,7 @@ use crate::{Outcome, tools};
 
 /// Makes `vmlinuz`, `vmlinux`, `initramfs.cpio` and `modules/` from the package that `meta` stands for.
 pub fn prepare(cache: &Cache, name: &str, meta: &str) -> Outcome {
-    cache.make(name, |folder| {
+    cache.make(name, &["guests/linux/init.sh"], |folder| {
         let package = packages::unpack(cache, &packages::dependency(meta, "linux-image-")?)?;
         let vmlinuz = only_file(&package.path().join("boot"), "vmlinuz-")?;
         copy(&vmlinuz, &folder.join("vmlinuz"))?;

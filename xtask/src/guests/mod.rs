@@ -68,7 +68,7 @@ pub fn run(options: &Options) -> Outcome {
 /// debian-installer's text images.
 fn installer(cache: &Cache) -> Outcome {
     const FROM: &str = "usr/lib/debian-installer/images/12/amd64/text/debian-installer/amd64";
-    cache.make("installer", |folder| {
+    cache.make("installer", &[], |folder| {
         let package = packages::unpack(cache, "debian-installer-12-netboot-amd64")?;
         for name in ["linux", "initrd.gz"] {
             cache::copy(&package.path().join(FROM).join(name), &folder.join(name))?;

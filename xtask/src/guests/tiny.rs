@@ -53,7 +53,7 @@ fn stamp(config: &str) -> String {
 
 /// The unpacked source.
 fn source(cache: &Cache) -> Result<std::path::PathBuf, String> {
-    cache.make("source", |folder| {
+    cache.make("source", &[], |folder| {
         let package = packages::unpack(cache, SOURCE)?;
         let archive = package.path().join("usr/src").join(format!("{SOURCE}.tar.xz"));
         run(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(folder))

@@ -94,7 +94,7 @@ pub fn module(text: &str) -> Result<ModuleSpec, String> {
     if path.is_empty() {
         return Err("expected FILE[,ARGS]".into());
     }
-    Ok(ModuleSpec { source: path.into(), args: args.into() })
+    Ok(ModuleSpec { name: path.into(), source: path.into(), args: args.into() })
 }
 
 /// A floppy: a [`disk`] in a drive of its own.

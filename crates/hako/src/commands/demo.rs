@@ -1,7 +1,8 @@
 //! `hako demo`: the guests that are built in.
 
 use hako_guests::{ALIASES, ALL, Guest, Medium};
-use hako_machine::{Config, DiskSpec, Source};
+use hako_machine::{Config, DiskSpec, ModuleSpec, Source};
+use hako_testing::spec::{Module, Spec};
 
 use super::run::drive;
 use crate::args::run::{DemoArgs, Machine, RunOptions};
@@ -32,7 +33,25 @@ fn config(guest: &Guest, options: &RunOptions) -> Config {
         Medium::Rom | Medium::HardDisk => options.config(Some(image)),
         Medium::Floppy => Config { floppy: Some(DiskSpec::from(image)), ..options.config(None) },
         Medium::Cd => Config { cdrom: Some(DiskSpec::from(image)), ..options.config(None) },
+        Medium::Kernel => kernel(guest, options.config(Some(image))),
     }
+}
+
+/// A kernel gets the command line and the modules that its test gives it, unless the options say otherwise.
+fn kernel(guest: &Guest, config: Config) -> Config {
+    let Ok(Spec { kernel, .. }) = Spec::parse(guest.spec, guest.name) else { return config };
+    let builtin = |m: &Module| {
+        let guest = Guest::named(m.file.path.strip_prefix("builtin:")?)?;
+        let (name, args) = (m.file.path.clone(), m.args.clone());
+        Some(ModuleSpec { name, source: Source::from(guest.image), args })
+    };
+    let modules = if config.modules.is_empty() {
+        kernel.modules.iter().filter_map(builtin).collect()
+    } else {
+        config.modules.clone()
+    };
+    let (append, memory) = (config.append.clone().or(kernel.append), config.memory.or(guest.memory));
+    Config { append, memory, modules, ..config }
 }
 
 fn list() -> String {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hako_chips::i8042::KeyEvent;
-use hako_machine::{BootDevice, EngineChoice, FirmwareChoice, MachineKind, TripleFault};
+use hako_machine::{BootDevice, EngineChoice, FirmwareChoice, MachineKind, Protocol, TripleFault};
 
 pub use raw::{Condition, Exit};
-pub use value::{Medium, Size};
+pub use value::{Medium, Module, Size};
 
 use crate::error::Error;
 use crate::keys;
@@ -32,8 +32,18 @@ pub struct Spec {
     pub machine: MachineKind,
     /// Bytes of RAM.
     pub memory: Option<u64>,
-    /// The image to boot.
+    /// The image to boot, a kernel or a medium.
     pub image: Option<Medium>,
+    /// What goes along with a kernel.
+    pub kernel: KernelSpec,
+    /// How many CPUs.
+    pub cpus: u8,
+    /// Whether there are ACPI tables.
+    pub acpi: bool,
+    /// Whether kvm-unit-tests' test device is there.
+    pub testdev: bool,
+    /// Whether there is a virtio entropy source.
+    pub rng: bool,
     /// Further disks.
     pub disks: Vec<Medium>,
     /// The floppy.
@@ -56,6 +66,19 @@ pub struct Spec {
     pub finals: Option<Final>,
     /// Where it cannot pass, and why.
     pub exempt: Vec<Exempt>,
+}
+
+/// What goes along with a kernel.
+#[derive(Clone, Debug, Default)]
+pub struct KernelSpec {
+    /// Its command line.
+    pub append: Option<String>,
+    /// Its initial RAM disk.
+    pub initrd: Option<Medium>,
+    /// Its modules.
+    pub modules: Vec<Module>,
+    /// How it is started; default: by its content.
+    pub protocol: Option<Protocol>,
 }
 
 /// One step of a test.
@@ -184,6 +207,16 @@ impl Spec {
             },
             memory: file.memory.map(|size| size.0),
             image: file.image,
+            kernel: KernelSpec {
+                append: file.append,
+                initrd: file.initrd,
+                modules: file.module.0,
+                protocol: file.protocol.map(protocol),
+            },
+            cpus: cpus(file.cpus).map_err(wrong(text.find("cpus")))?,
+            acpi: !file.no_acpi,
+            testdev: file.testdev,
+            rng: file.rng,
             disks: file.disk.0,
             floppy: file.floppy,
             cdrom: file.cdrom,
@@ -226,6 +259,24 @@ fn firmware(name: &str) -> FirmwareChoice {
         "builtin" => FirmwareChoice::Builtin,
         "seabios" => FirmwareChoice::SeaBios,
         path => FirmwareChoice::Path(PathBuf::from(path)),
+    }
+}
+
+fn protocol(name: raw::Protocol) -> Protocol {
+    match name {
+        raw::Protocol::Pvh => Protocol::Pvh,
+        raw::Protocol::Linux64 => Protocol::Linux64,
+        raw::Protocol::Linux32 => Protocol::Linux32,
+        raw::Protocol::Linux16 => Protocol::Linux16,
+        raw::Protocol::Multiboot => Protocol::Multiboot,
+        raw::Protocol::Multiboot2 => Protocol::Multiboot2,
+    }
+}
+
+fn cpus(count: Option<u8>) -> Result<u8, String> {
+    match count.unwrap_or(1) {
+        count @ 1..=8 => Ok(count),
+        count => Err(format!("a machine has 1 to 8 CPUs, not {count}")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::value::{Bytes, Many, Medium, Number, Size, Span};
+use super::value::{Bytes, Many, Medium, Module, Number, Size, Span};
 use crate::pattern::Pattern;
 
 /// The whole file. The machine's options are called as on `hako run`'s command line.
@@ -21,6 +21,18 @@ pub struct File {
     #[serde(default)]
     pub firmware: Many<String>,
     pub image: Option<Medium>,
+    pub append: Option<String>,
+    pub initrd: Option<Medium>,
+    #[serde(default)]
+    pub module: Many<Module>,
+    pub protocol: Option<Protocol>,
+    pub cpus: Option<u8>,
+    #[serde(default)]
+    pub no_acpi: bool,
+    #[serde(default)]
+    pub testdev: bool,
+    #[serde(default)]
+    pub rng: bool,
     #[serde(default)]
     pub disk: Many<Medium>,
     pub floppy: Option<Medium>,
@@ -55,6 +67,18 @@ pub enum Machine {
     Bare,
     #[default]
     Pc,
+}
+
+/// How a kernel is started, named as on the command line.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    Pvh,
+    Linux64,
+    Linux32,
+    Linux16,
+    Multiboot,
+    Multiboot2,
 }
 
 #[derive(Deserialize, Clone, Copy)]

@@ -73,7 +73,7 @@ macro_rules! from_string {
     };
 }
 
-from_string!(Span, Size, Bytes);
+from_string!(Span, Size, Bytes, Module);
 
 /// Bytes in hexadecimal, such as `"55 aa"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,6 +235,28 @@ impl<'de> Deserialize<'de> for Medium {
     }
 }
 
+/// A module of a kernel: `FILE[,ARGS]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    /// The file.
+    pub file: Medium,
+    /// Its arguments.
+    pub args: String,
+}
+
+impl FromStr for Module {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Module, String> {
+        let (path, args) = text.split_once(',').unwrap_or((text, ""));
+        if path.is_empty() {
+            return Err(format!("`{text}` is no module; write \"FILE\" or \"FILE,ARGUMENTS\""));
+        }
+        let file = Medium { path: path.into(), size: None, readonly: true, interface: None };
+        Ok(Module { file, args: args.into() })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +277,13 @@ mod tests {
         for bad in ["", "M", "1T", "1 M", "99999999999G"] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_modules_arguments_follow_the_first_comma() {
+        let m: Module = "fs.img,a=1,b".parse().unwrap();
+        assert_eq!((m.file.path.as_str(), m.args.as_str()), ("fs.img", "a=1,b"));
+        assert!(",x".parse::<Module>().is_err());
     }
 
     #[test]

@@ -1,0 +1,2 @@
+#![no_main]
+hako_libfuzzer::fuzz!();
