@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 
 use clap::{Subcommand, ValueEnum};
 
+mod guests;
+
+use guests::Guests;
+
 use crate::{Outcome, tools};
 
 /// What to do with the microkernel.
@@ -19,6 +23,8 @@ pub enum Action {
         /// The emulator
         #[arg(long = "in", value_enum, default_value = "qemu")]
         place: Place,
+        #[command(flatten)]
+        guests: Box<Guests>,
     },
     /// Host tests of everything pure, the image's checks, then boots in QEMU and Bochs with their verdicts
     Test,
@@ -36,7 +42,7 @@ pub enum Place {
 }
 
 /// Programs and the files of the archive, in order.
-const SERVERS: [&str; 6] = ["init", "vm", "clock", "hello", "hostile", "guests"];
+const SERVERS: [&str; 7] = ["init", "vm", "clock", "hello", "hostile", "guests", "hv"];
 /// The line that ends a run.
 const VERDICT: &str = "hakoniwa: verdict: ";
 /// How long a run may take on a busy machine.
@@ -47,9 +53,9 @@ const XORRISO: tools::Need = tools::Need { what: "xorriso", package: "xorriso" }
 /// Runs an action.
 pub fn run(action: &Action) -> Outcome {
     match action {
-        Action::Build => build().map(|image| println!("{}", image.disc.display())),
-        Action::Run { place } => {
-            let image = build()?;
+        Action::Build => build(&[]).map(|image| println!("{}", image.disc.display())),
+        Action::Run { place, guests } => {
+            let image = build(&guests.files()?)?;
             boot(&image, *place, true).map(drop)
         }
         Action::Test => test(),
@@ -90,9 +96,19 @@ fn io<T>(what: &Path, result: std::io::Result<T>) -> Result<T, String> {
     result.map_err(|why| format!("{}: {why}", what.display()))
 }
 
-fn build() -> Result<Image, String> {
+/// Builds everything; the archive gets these files too.
+fn build(extra: &[guests::File]) -> Result<Image, String> {
     tools::ensure(&[tools::GRUB, tools::GRUB_TOOLS, XORRISO, tools::MTOOLS])?;
-    cargo(&["build", "--release", "--quiet"])?;
+    compile()?;
+    package(extra)
+}
+
+fn compile() -> Outcome {
+    cargo(&["build", "--release", "--quiet"])
+}
+
+/// Puts what was compiled into images; the archive gets these files too.
+fn package(extra: &[guests::File]) -> Result<Image, String> {
     let built = output().join("x86_64-unknown-linux-gnu/release");
     let dir = output().join("image");
     let boot = dir.join("disc/boot/grub");
@@ -111,6 +127,7 @@ fn build() -> Result<Image, String> {
         files.push((server.to_string(), io(&stripped, fs::read(&stripped))?));
     }
     files.push(("motd".to_string(), b"a garden in a box\n".to_vec()));
+    files.extend_from_slice(extra);
     io(&image.archive, fs::write(&image.archive, archive(&files)))?;
     strip(&built.join("hakoniwa"), &image.kernel)?;
     red_zone(&built.join("hakoniwa"))?;
@@ -186,42 +203,52 @@ fn test() -> Outcome {
     let start = Instant::now();
     // The other members are bare metal through and through.
     cargo(&["test", "--quiet", "-p", "hakoniwa-abi", "-p", "hakoniwa-kernel", "--lib"])?;
-    let image = build()?;
-    for place in [Place::Qemu, Place::QemuPvh, Place::Bochs] {
-        let log = boot(&image, place, false)?;
-        judge(place, &log)?;
+    let image = build(&[])?;
+    let alone = ["[hello] Hello, World!", "[clock] verdict: ok", "[hostile] verdict: ok"];
+    let without = [&alone[..], &["no guests: VT-x is missing"]].concat();
+    let with = [
+        &alone[..],
+        &[
+            "[guests] tour: 12 announcements, 100 halts, 102 interrupts",
+            "VM entry refused: access rights have no reserved bit, but GuestCsAccess = 0xffff",
+        ],
+    ]
+    .concat();
+    for (place, needed) in [(Place::Qemu, &without), (Place::QemuPvh, &without), (Place::Bochs, &with)] {
+        judge("self test", place, &boot(&image, place, false)?, needed)?;
     }
+    let read = |path: &Path| io(path, fs::read(path));
+    let samples = guests::samples(&read(&image.kernel)?, read(&image.archive)?);
+    let log = boot(&package(&samples)?, Place::Bochs, false)?;
+    judge("guests", Place::Bochs, &log, &guests::SAMPLES_SAY)?;
     eprintln!("xtask: hakoniwa's tests took {} s", start.elapsed().as_secs());
     Ok(())
 }
 
-/// The verdict and what each place must have shown on the way.
-fn judge(place: Place, log: &str) -> Outcome {
-    let verdict = log.lines().find_map(|l| l.split_once(VERDICT)).map(|(_, v)| v.trim());
-    let guests: &[&str] = match place {
-        Place::Qemu | Place::QemuPvh => &["no guests: VT-x is missing"],
-        Place::Bochs => &[
-            "[guests] tour: 12 announcements, 100 halts, 102 interrupts",
-            "VM entry refused: access rights have no reserved bit, but GuestCsAccess = 0xffff",
-        ],
-    };
-    let all = ["[hello] Hello, World!", "[clock] verdict: ok", "[hostile] verdict: ok"];
-    let mut needed = all.iter().chain(guests);
-    let missing = needed.find(|n| !log.contains(**n));
+/// The verdict, and what a run must have shown on the way.
+fn judge(what: &str, place: Place, log: &str, needed: &[&str]) -> Outcome {
+    let verdict = log.lines().find_map(verdict).map(str::trim);
+    let missing = needed.iter().find(|n| !log.contains(**n));
     match (verdict, missing) {
         (Some("ok"), None) => {
-            eprintln!("xtask: {place:?}: ok");
+            eprintln!("xtask: {what} in {place:?}: ok");
             Ok(())
         }
         _ => {
             eprintln!("{log}");
             Err(match (verdict, missing) {
-                (Some("ok"), Some(line)) => format!("{place:?}: its log lacks: {line}"),
-                (Some(other), _) => format!("{place:?}: verdict {other}"),
-                (None, _) => format!("{place:?}: no verdict within {} s", PATIENCE.as_secs()),
+                (Some("ok"), Some(line)) => format!("{what} in {place:?}: its log lacks: {line}"),
+                (Some(other), _) => format!("{what} in {place:?}: verdict {other}"),
+                (None, _) => format!("{what} in {place:?}: no verdict within {} s", PATIENCE.as_secs()),
             })
         }
     }
+}
+
+/// What a line of the log says of the whole run; a guest may print such a line as well, behind its name.
+fn verdict(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    line.strip_prefix("[init] ").unwrap_or(line).strip_prefix(VERDICT)
 }
 
 /// Boots and returns the serial log; `show` copies it to standard output as it grows.
@@ -253,7 +280,7 @@ fn watch(child: &mut Child, serial: &Path, show: bool) -> Result<String, String>
             print!("{}", log.get(shown..).unwrap_or_default());
             shown = log.len();
         }
-        let verdict = log.lines().any(|l| l.contains(VERDICT)) && log.ends_with('\n');
+        let verdict = log.lines().any(|l| verdict(l).is_some()) && log.ends_with('\n');
         if ended || verdict {
             return Ok(log);
         }
@@ -270,7 +297,7 @@ fn qemu(kernel: &Path, image: &Image, serial: &Path) -> Result<Command, String> 
         "-cpu",
         "max",
         "-m",
-        "128",
+        "512",
         "-display",
         "none",
         "-no-reboot",
@@ -285,7 +312,7 @@ fn qemu(kernel: &Path, image: &Image, serial: &Path) -> Result<Command, String> 
 fn bochs(image: &Image, serial: &Path) -> Result<Command, String> {
     tools::ensure(&[tools::BOCHS, tools::BOCHS_TERM, tools::BOCHS_BIOS, tools::BOCHS_VGA])?;
     let settings = format!(
-        "megs: 128\nromimage: file={}\nvgaromimage: file={}\nboot: cdrom\nata0: enabled=1\n\
+        "megs: 512\nromimage: file={}\nvgaromimage: file={}\nboot: cdrom\nata0: enabled=1\n\
          ata0-master: type=cdrom, path={}, status=inserted\ncom1: enabled=1, mode=file, dev={}\n\
          display_library: term\nclock: sync=none\nlog: bochs.log\n\
          cpu: model=corei7_haswell_4770, ips=50000000, reset_on_triple_fault=0\n",

@@ -18,12 +18,15 @@ pub struct Config {
     pub tsc_hz: u64,
     /// What RDRAND and RDSEED start from: equal runs of machines with equal seeds get equal numbers.
     pub seed: u64,
+    /// Decode each instruction anew and remember none: for a CPU that completes single instructions of a guest whose
+    /// writes leave no marks in the slab. It takes little memory.
+    pub uncached: bool,
 }
 
 impl Default for Config {
     /// The only CPU of its machine, of the default model.
     fn default() -> Config {
-        Config { cpu: 0, cpus: 1, bsp: true, model: X86_64_V2, tsc_hz: 0, seed: 0 }
+        Config { cpu: 0, cpus: 1, bsp: true, model: X86_64_V2, tsc_hz: 0, seed: 0, uncached: false }
     }
 }
 

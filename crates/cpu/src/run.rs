@@ -89,7 +89,7 @@ impl Cx<'_> {
                     Ok(Some(hit)) => return Stop { kind: StopKind::Debug(hit), rip: self.cpu.rip },
                     Err(trap) => Err(trap),
                 }
-            } else if self.cpu.events.shadow != Shadow::None {
+            } else if self.cpu.events.shadow != Shadow::None || self.cpu.config.uncached {
                 self.one(arena)
             } else {
                 self.chain(arena)
@@ -121,7 +121,13 @@ impl Cx<'_> {
         let shadow = core::mem::take(&mut self.cpu.events.shadow);
         let until = core::mem::replace(&mut self.cpu.until, self.cpu.count.wrapping_add(1));
         self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
-        let done = match self.next_block_slow(arena, Exit::NONE) {
+        let next = if self.cpu.config.uncached {
+            let lin = self.cpu.fast[1].base.wrapping_add(self.cpu.rip) & self.cpu.ip_mask;
+            self.decode_single(lin).map(Next::Single)
+        } else {
+            self.next_block_slow(arena, Exit::NONE)
+        };
+        let done = match next {
             Ok(Next::Block(id)) => self.run_block(arena, id),
             Ok(Next::Single(op)) => self.run_ops(core::slice::from_ref(&op), u64::from(op.len)),
             Err(trap) => Err(trap),
@@ -270,8 +276,10 @@ impl Cx<'_> {
             self.cpu.blocks.clear(old.as_deref());
             arena.clear();
             self.slab = Arc::clone(new.slab());
-            self.cpu.blocks.attach(&self.slab);
-            arena.reserve(MAX_OPS);
+            if !self.cpu.config.uncached {
+                self.cpu.blocks.attach(&self.slab);
+                arena.reserve(MAX_OPS);
+            }
             self.cpu.blocks.epoch = self.slab.code_epoch();
         }
         self.cpu.memory = Some(new);

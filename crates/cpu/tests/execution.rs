@@ -530,3 +530,20 @@ fn invlpg_drops_the_whole_of_a_large_page() {
     assert_eq!(g.first_fault(), (Vector::PF, Some(0), Some(Why::PageNotPresent)));
     assert_eq!(g.cpu.faults().iter().next().unwrap().rip, CODE + 23);
 }
+
+#[test]
+fn a_cpu_without_a_cache_sees_writes_that_leave_no_marks() {
+    // mov eax, 1; hlt
+    let mut g = Guest::long(&[0xb8, 1, 0, 0, 0, 0xf4]);
+    g.cpu = Cpu::new(Config { uncached: true, ..Config::default() });
+    let mut state = long_mode(&g.bus.memory);
+    state.rip = CODE;
+    for value in [1u8, 2, 3] {
+        // As another processor would write: past every mark.
+        let at = g.bus.memory.lookup(Gpa(CODE + 1)).unwrap().offset.0;
+        g.bus.memory.slab().store(at, value);
+        g.set(&state);
+        g.cpu.step(&mut g.bus);
+        assert_eq!((g.reg(Gpr::Rax), g.cpu.count()), (value.into(), value.into()));
+    }
+}

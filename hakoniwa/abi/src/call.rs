@@ -54,7 +54,7 @@ calls! {
     20 Log("length, up to 48 bytes in 6 words") -> "", "Writes to the kernel's log; a line appears when it is complete.";
     21 Info("what") -> "value", "Asks the kernel for one number.";
     22 GuestCreate("state page, priority, quota (pages), name (8 bytes), policy") -> "task", "Creates a guest task whose pager is the caller; PageMap gives it memory, TaskStart starts it from the state page.";
-    23 GuestInject("task, vector") -> "", "Has a guest take an external interrupt as soon as it can; one at a time.";
+    23 GuestInject("task, vector (100h: ask)") -> "1 if it can take one now", "Has a guest take an external interrupt as soon as it can, one at a time; or has its server told by a message when it can.";
 }
 
 /// What [`Call::Info`] can be asked for.
@@ -73,6 +73,8 @@ pub enum Info {
     Tasks = 4,
     /// Why there is no VT-x: 0 if there is.
     HvMissing = 5,
+    /// Ticks of the time-stamp counter in a second.
+    TscHz = 6,
 }
 
 impl Info {
@@ -85,6 +87,7 @@ impl Info {
             3 => Some(Info::FreePages),
             4 => Some(Info::Tasks),
             5 => Some(Info::HvMissing),
+            6 => Some(Info::TscHz),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 /// Labels of a guest's exits and of their answers.
 pub mod label {
     /// Port access: port, width, 1 if it reads, value written, 1 if it is a string instruction (then with state). The
+    /// port that the policy names comes with state too. The
     /// answer's word 0 is the value read; the instruction is complete, but for strings.
     pub const IO: u64 = 0x10;
     /// Memory that is not mapped, or not for this access: guest-physical address, access (1 read, 2 write, 4 fetch),
@@ -22,10 +23,27 @@ pub mod label {
     pub const MSR_READ: u64 = 0x17;
     /// WRMSR of such an MSR: index, value. The answer's word 0 is 1 if it took it; 0 is #GP.
     pub const MSR_WRITE: u64 = 0x18;
+    /// The guest can take an interrupt, as its server asked to be told. See [`super::CAN_TAKE`].
+    pub const WINDOW: u64 = 0x19;
     /// Answer: go on with the state in the page instead of the processor's. [`crate::label::RESUME`] goes on without
     /// looking at the page.
     pub const RESUME_WITH_STATE: u64 = 0x16;
 }
+
+/// The last word of every message of a guest is 1 if it can take an interrupt before its next instruction. The last word
+/// of the answer may then be [`inject`] of the vector that it takes.
+pub const CAN_TAKE: usize = 6;
+
+/// The last word of an answer with which the guest takes an interrupt.
+pub const fn inject(vector: u8) -> u64 {
+    INJECT | vector as u64
+}
+
+/// The flag of [`inject`].
+pub const INJECT: u64 = 0x100;
+
+/// What `GuestInject` takes instead of a vector: the server wants to be told when the guest can take an interrupt.
+pub const ASK: u64 = 0x100;
 
 /// A segment register with its hidden part. Access rights are as in VMX: bit 16 is unusable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,8 +91,15 @@ pub mod policy {
     pub const CPUID: u64 = 2;
     /// MSRs that the kernel does not keep are asked of the server; else they are #GP.
     pub const MSR: u64 = 4;
+    /// Bits 16 to 31: a port, not 0, whose accesses come with state: for firmware that is answered by its server.
+    pub const STATE_PORT: u64 = 0xffff << 16;
     /// All of them.
-    pub const ALL: u64 = 7;
+    pub const ALL: u64 = HALT | CPUID | MSR | STATE_PORT;
+
+    /// The policy that names a port.
+    pub const fn state_port(port: u16) -> u64 {
+        (port as u64) << 16
+    }
 }
 
 /// The CPUID table in the state page, behind the state: how many entries, then for each leaf and subleaf, EAX and EBX,

@@ -13,7 +13,7 @@ use crate::lifecycle::Plan;
 use crate::paging::{self, User};
 use crate::platform::Platform;
 use crate::task::{Reason, State};
-use hakoniwa_abi::guest::{label::RESUME_WITH_STATE, policy};
+use hakoniwa_abi::guest::{ASK, CAN_TAKE, label::RESUME_WITH_STATE, policy};
 use hakoniwa_abi::message::{exit as code, label};
 use hakoniwa_abi::{Access, Error, Message, TaskId, rights};
 
@@ -87,6 +87,7 @@ impl<P: Platform> Kernel<'_, P> {
             debug: guest::DEBUG,
             event: None,
             pending: None,
+            wanted: false,
             window: false,
             timer: false,
             ask: Ask::Nothing,
@@ -116,13 +117,19 @@ impl<P: Platform> Kernel<'_, P> {
         if self.tasks[slot].pager != self.tasks[me].id {
             return Err(Error::Denied);
         }
-        let vector = u8::try_from(vector).map_err(|_| Error::BadArgument)?;
+        let halted = self.tasks[slot].state == State::Halted;
         let guest = self.tasks[slot].guest.as_mut().ok_or(Error::BadTask)?;
+        if vector == ASK {
+            guest.wanted = !halted;
+            self.tasks[me].context.rdi = halted.into();
+            return Ok(());
+        }
+        let vector = u8::try_from(vector).map_err(|_| Error::BadArgument)?;
         if guest.pending.is_some() {
             return Err(Error::BadState);
         }
         guest.pending = Some(vector);
-        if self.tasks[slot].state == State::Halted {
+        if halted {
             self.wake(slot);
         }
         Ok(())
@@ -156,7 +163,8 @@ impl<P: Platform> Kernel<'_, P> {
         let action = exit::handle(vmcs, platform, guest, &mut task.context);
         if action == Action::Halt {
             self.block(slot, State::Halted);
-        } else if let Action::Ask(message, with_state) = action {
+        } else if let Action::Ask(mut message, with_state) = action {
+            message.words[CAN_TAKE] = guest::can_take(vmcs, guest).into();
             if with_state {
                 guest::save_state(vmcs, platform, guest, &mut task.context);
             }

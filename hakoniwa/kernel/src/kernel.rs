@@ -24,6 +24,8 @@ pub struct Kernel<'a, P: Platform> {
     pub root: u64,
     /// Why guests cannot run; 0 if they can.
     pub hv_missing: u64,
+    /// Ticks of the time-stamp counter in a second.
+    pub tsc_hz: u64,
     pub(crate) queues: Queues,
     pub(crate) now: u64,
     /// Who gets the rest of the running task's slice when it waits: the last that it called or answered.
@@ -43,6 +45,7 @@ impl<'a, P: Platform> Kernel<'a, P> {
             current: 0,
             root,
             hv_missing: 0,
+            tsc_hz: 0,
             queues: Queues::default(),
             now: 0,
             hint: None,

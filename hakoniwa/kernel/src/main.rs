@@ -33,6 +33,7 @@ extern "C" fn main(magic: u32, info: u64) -> ! {
         Err(missing) => serial::line(format_args!("[kernel] no guests: {missing}")),
     }
     let setup_vectors = setup.vectors();
+    let tsc_hz = clock.tsc_hz();
     let percpu = PerCpu::create(&mut setup, features, clock, local);
     let (tasks, frames) = setup.objects();
     let mut kernel = hakoniwa_kernel::Kernel::new(Hardware, tasks, frames, root);
@@ -45,6 +46,7 @@ extern "C" fn main(magic: u32, info: u64) -> ! {
     if let Err(why) = kernel.start_init(bytes, archive.0) {
         panic!("init cannot start: {why:?}");
     }
+    kernel.tsc_hz = tsc_hz;
     let vmx = match vmx {
         Ok(vmx) => Some(vmx),
         Err(missing) => {

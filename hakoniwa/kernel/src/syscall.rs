@@ -172,6 +172,7 @@ impl<P: Platform> Kernel<'_, P> {
             Info::FreePages => self.frames.free().into(),
             Info::Tasks => self.tasks.iter().filter(|t| t.state != State::Free).count() as u64,
             Info::HvMissing => self.hv_missing,
+            Info::TscHz => self.tsc_hz,
         };
         self.tasks[me].context.rdi = value;
         Ok(())

@@ -65,6 +65,7 @@ pub fn handle(
         reason::EXCEPTION => exception(vmcs, guest),
         reason::EXTERNAL_INTERRUPT => Action::Interrupt(vmcs.read(Field::ExitInterruption) & 0xff),
         reason::TRIPLE_FAULT => Action::Ask(Message::new(label::TRIPLE_FAULT, &[]), true),
+        reason::INTERRUPT_WINDOW if guest.wanted => open(guest),
         // The entry injects.
         reason::INTERRUPT_WINDOW => Action::Resume,
         reason::CPUID => {
@@ -77,6 +78,9 @@ pub fn handle(
             let on = vmcs.read(Field::GuestRflags) & INTERRUPTS != 0;
             if on && guest.pending.is_some() {
                 return Action::Resume;
+            }
+            if on && guest.wanted {
+                return open(guest);
             }
             if on && guest.policy & policy::HALT != 0 {
                 return Action::Halt;
@@ -148,6 +152,12 @@ pub fn handle(
         reason::PREEMPTION_TIMER => Action::Open,
         _ => other(vmcs),
     }
+}
+
+/// The guest can take an interrupt, and the server wanted to know.
+fn open(guest: &mut Guest) -> Action {
+    guest.wanted = false;
+    Action::Ask(Message::new(label::WINDOW, &[]), false)
 }
 
 /// An MSR that is not the kernel's: the server's by its policy, else there is none. The answer decides whether the
@@ -234,7 +244,8 @@ fn port(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &Context) -> Action {
     if reads == 1 {
         guest.ask = Ask::In(width);
     }
-    Action::Ask(message, false)
+    let with_state = port != 0 && guest.policy & policy::STATE_PORT == port << 16;
+    Action::Ask(message, with_state)
 }
 
 /// MOV to and from CR0, CR3, CR4 (SDM Vol. 3C, table 27-3). CR8 belongs to the interrupt controller, so to the server.

@@ -8,7 +8,7 @@ use super::vmcs::{Field, SEGMENTS, STATE, Vmcs, segment};
 use crate::context::Context;
 use crate::platform::Platform;
 use hakoniwa_abi::Message;
-use hakoniwa_abi::guest::label;
+use hakoniwa_abi::guest::{CAN_TAKE, INJECT, label};
 
 /// What the server's answer to the exit under way means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +74,8 @@ pub struct Guest {
     pub timer: bool,
     /// An external interrupt that waits until the guest can take it.
     pub pending: Option<u8>,
+    /// The server wants to be told when the guest can take an interrupt.
+    pub wanted: bool,
     /// What the answer under way means.
     pub ask: Ask,
     /// The answer, applied with the next entry, when the VMCS is current.
@@ -311,6 +313,8 @@ pub fn before_entry(
         vmcs.write(Field::EntryErrorCode, event.error);
         vmcs.write(Field::EntryLength, event.length);
         window = guest.pending.is_some();
+    } else if guest.wanted {
+        window = true;
     } else if let Some(vector) = guest.pending {
         window = !interrupts || vmcs.read(Field::Interruptibility) & 3 != 0;
         if !window {
@@ -324,6 +328,12 @@ pub fn before_entry(
     if let Some(ticks) = timer {
         vmcs.write(Field::PreemptionTimer, ticks.min(u32::MAX.into()));
     }
+}
+
+/// Whether the guest whose VMCS is current could take an interrupt before its next instruction.
+pub fn can_take(vmcs: &impl Vmcs, guest: &Guest) -> bool {
+    let open = vmcs.read(Field::GuestRflags) & INTERRUPTS != 0 && vmcs.read(Field::Interruptibility) & 3 == 0;
+    open && guest.event.is_none() && guest.pending.is_none()
 }
 
 /// Sets or clears a control if it is not so already.
@@ -342,11 +352,15 @@ fn apply(
     c: &mut Context,
     answer: &Message,
 ) {
+    let words = answer.words;
+    if words[CAN_TAKE] & INJECT != 0 {
+        guest.pending = Some(words[CAN_TAKE] as u8);
+        guest.wanted = false;
+    }
     if answer.label == label::RESUME_WITH_STATE {
         load_state(vmcs, platform, guest, c);
         return;
     }
-    let words = answer.words;
     let low = |value: u64| value & 0xffff_ffff;
     match guest.ask {
         Ask::Nothing => {}

@@ -27,7 +27,16 @@ const FIELDS: &[(u32, Field)] = &[
 
 /// MSRs that guests read and write without an exit: the processor checks what they write, and they are the guest's own.
 const DIRECT: &[u32] = &[
-    0x174, 0x175, 0x176, 0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0100, 0xc000_0101, 0xc000_0102,
+    0x174,
+    0x175,
+    0x176,
+    0xc000_0081,
+    0xc000_0082,
+    0xc000_0083,
+    0xc000_0084,
+    0xc000_0100,
+    0xc000_0101,
+    0xc000_0102,
 ];
 
 /// Writes the bitmap of the MSRs whose accesses exit (SDM Vol. 3C, 24.6.9): all but [`DIRECT`].

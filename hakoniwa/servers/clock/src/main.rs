@@ -1,4 +1,5 @@
-//! Prints on time while others run, by its timer; then counts interrupts of the real-time clock chip.
+//! Prints on time while others run, by its timer; then counts interrupts of the real-time clock chip. The argument is how
+//! often it prints, and in its upper half the period in milliseconds; 0 is ten times, every 20 ms.
 
 #![no_std]
 #![no_main]
@@ -8,29 +9,32 @@ use hakoniwa_runtime::{self as rt, now, println};
 
 hakoniwa_runtime::entry!(main);
 
-const PERIOD: u64 = 20_000_000;
-const TICKS: u64 = 10;
+/// Ten times, every 20 ms.
+const DEFAULT: u64 = 20 << 32 | 10;
 /// The RTC's line.
 const LINE: u64 = 8;
 
-fn main(_: u64) -> u64 {
-    let good = ticks() && interrupts();
+fn main(argument: u64) -> u64 {
+    let (count, period) = match if argument == 0 { DEFAULT } else { argument } {
+        how => (how & 0xffff_ffff, (how >> 32) * 1_000_000),
+    };
+    let good = ticks(count, period) && interrupts();
     println!("verdict: {}", if good { "ok" } else { "FAILED" });
     u64::from(!good)
 }
 
 /// A periodic timer is never early, and no tick is lost while others keep the processor busy.
-fn ticks() -> bool {
-    let start = now() + PERIOD;
-    if rt::timer(start, PERIOD).is_err() {
+fn ticks(count: u64, period: u64) -> bool {
+    let start = now() + period;
+    if rt::timer(start, period).is_err() {
         return false;
     }
     let mut latest = 0;
-    for tick in 0..TICKS {
+    for tick in 0..count {
         if rt::wait() != notify::TIMER {
             return false;
         }
-        let due = start + tick * PERIOD;
+        let due = start + tick * period;
         let time = now();
         if time < due {
             println!("tick {tick} came {} ns early", due - time);

@@ -304,7 +304,7 @@ fn wrong_calls() -> Result<bool, Error> {
         map(RAM, u64::MAX - 4095, 7, 1) == Some(Error::BadArgument),
         map(RAM, 0, 2, 1) == Some(Error::BadArgument),
         rt::raw(Call::GuestInject, [me, 0x40, 0, 0, 0, 0]) == Err(Error::Denied),
-        rt::raw(Call::GuestInject, [id.0.into(), 256, 0, 0, 0, 0]) == Err(Error::BadArgument),
+        rt::raw(Call::GuestInject, [id.0.into(), 257, 0, 0, 0, 0]) == Err(Error::BadArgument),
         inject(id).is_ok() && inject(id) == Err(Error::BadState),
         rt::page_map(TaskId::KERNEL, RAM, RAM + 0x100_0000, Access::GUEST, 1) == Err(Error::BadArgument),
     ];

@@ -1,5 +1,6 @@
-//! The first task: starts vm from the archive, then the tasks of the self test, counts their verdicts, checks that
-//! every page came back, and turns the machine off.
+//! The first task: starts vm from the archive, then either the guests that the archive describes, each `hvN.cfg` with a
+//! server of its own, or the tasks of the self test; counts their verdicts, checks that every page came back, and turns
+//! the machine off.
 
 #![no_std]
 #![no_main]
@@ -18,7 +19,13 @@ const RUNAWAY: u64 = 7;
 
 fn main(length: u64) -> u64 {
     let verdict = match start_vm(length) {
-        Ok(vm) => Test { vm, passed: 0, failed: 0 }.run(),
+        Ok(vm) => {
+            let test = Test { vm, passed: 0, failed: 0 };
+            match servers(length) {
+                0 => test.run(),
+                count => test.guests(count),
+            }
+        }
         Err(why) => {
             println!("vm cannot start: {why:?}");
             false
@@ -43,6 +50,12 @@ fn start_vm(length: u64) -> Result<TaskId, Error> {
     }
     rt::task_start(id, program.entry, layout::STACK_TOP, length)?;
     Ok(id)
+}
+
+/// Servers of guests that the archive describes.
+fn servers(length: u64) -> u64 {
+    let Some(archive) = Archive::new(load::archive(length)) else { return 0 };
+    archive.files().filter(|(name, _)| name.starts_with("hv") && name.ends_with(".cfg")).count() as u64
 }
 
 struct Test {
@@ -73,6 +86,26 @@ impl Test {
             println!("{name} ended with {got:x?} instead of {code:#x}");
         }
         self.expect(name, got == Ok(code));
+    }
+
+    /// Runs servers of guests, each with its share of memory, beside a clock that prints on time.
+    fn guests(mut self, servers: u64) -> bool {
+        const CLOCK: u64 = 250 << 32 | 8;
+        let me = u64::from(self.vm.0);
+        let share = rt::info(Info::FreePages) * 2 / 3 / servers;
+        let clock = self.spawn("clock", 5, rights::PORTS | rights::IRQS, CLOCK);
+        let mut started = [TaskId::default(); 8];
+        for (number, place) in (0..servers).zip(&mut started) {
+            let spawned = vm::spawn(self.vm, "hv", 4, rights::HV, share, me | number << 32);
+            self.expect("hv", spawned.is_ok());
+            *place = spawned.unwrap_or_default();
+        }
+        for id in started.into_iter().take(servers as usize) {
+            self.exits("hv", id, 0);
+        }
+        self.exits("clock", clock, 0);
+        println!("{} checks passed, {} failed", self.passed, self.failed);
+        self.failed == 0
     }
 
     fn run(mut self) -> bool {

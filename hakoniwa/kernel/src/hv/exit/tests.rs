@@ -4,6 +4,7 @@ extern crate std;
 use super::*;
 use crate::hv::controls::Controls;
 use crate::testing::Machine;
+use hakoniwa_abi::guest::CAN_TAKE;
 use hakoniwa_abi::label::RESUME;
 use std::collections::BTreeMap;
 use std::string::ToString;
@@ -41,6 +42,7 @@ fn setup() -> Setup {
         debug: guest::DEBUG,
         event: None,
         pending: None,
+        wanted: false,
         window: false,
         timer: false,
         ask: Ask::Nothing,
@@ -82,6 +84,15 @@ fn an_in_is_complete_with_its_answer() {
     s.guest.answer = Some(Message::new(RESUME, &[0xffab]));
     s.enter();
     assert_eq!((s.c.rax, s.vmcs.read(Field::GuestRip)), (0x1234_56ab, 0x102));
+}
+
+#[test]
+fn the_port_that_the_policy_names_comes_with_state() {
+    let mut s = setup();
+    s.guest.policy = policy::state_port(0xb8);
+    assert!(matches!(s.exit(30, 0xb8 << 16), Action::Ask(_, true)));
+    assert_eq!(s.vmcs.read(Field::GuestRip), 0x102, "complete");
+    assert!(matches!(s.exit(30, 0xb9 << 16), Action::Ask(_, false)));
 }
 
 #[test]
@@ -335,4 +346,29 @@ fn exits_are_counted_by_reason() {
     s.exit(40, 0);
     let lines: Vec<_> = s.guest.exits.lines().map(|line| line.to_string()).collect();
     assert_eq!(lines, ["1 HLT, 2 PAUSE"]);
+}
+
+#[test]
+fn a_server_that_asks_is_told_when_the_window_opens() {
+    let mut s = setup();
+    s.guest.wanted = true;
+    s.enter();
+    assert_ne!(s.vmcs.read(Field::Primary) & 4, 0);
+    assert_eq!(s.exit(7, 0), Action::Ask(Message::new(label::WINDOW, &[]), false));
+    let mut answer = Message::new(RESUME, &[]);
+    answer.words[CAN_TAKE] = hakoniwa_abi::guest::inject(0x31);
+    s.guest.answer = Some(answer);
+    s.vmcs.write(Field::GuestRflags, 0x202);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0031);
+    assert_eq!(s.vmcs.read(Field::Primary) & 4, 0);
+}
+
+#[test]
+fn a_halt_is_a_window() {
+    let mut s = setup();
+    (s.guest.wanted, s.guest.policy) = (true, policy::HALT);
+    s.vmcs.write(Field::GuestRflags, 0x202);
+    assert_eq!(s.exit(12, 0), Action::Ask(Message::new(label::WINDOW, &[]), false));
+    assert_eq!(s.exit(12, 0), Action::Halt, "told once");
 }

@@ -1,0 +1,80 @@
+//! The board as the CPU that completes instructions for a guest sees it.
+
+use hako_board::Board;
+use hako_engine::{At, Attention, Bus, Lines, Time};
+use hako_mem::{Gpa, GuestMemory};
+use hako_x86::Width;
+
+/// The board at one moment.
+pub struct Moment<'a> {
+    /// The board.
+    pub board: &'a mut Board,
+    /// The time of all accesses.
+    pub now: Time,
+    /// What the accesses changed.
+    pub attention: Attention,
+}
+
+impl Moment<'_> {
+    fn note(&mut self, attention: Attention) -> Attention {
+        self.attention |= attention;
+        attention
+    }
+}
+
+impl Bus for Moment<'_> {
+    fn port_in(&mut self, _: At, port: u16, width: Width, data: &mut [u8]) -> Attention {
+        let attention = self.board.port_in(self.now, port, width, data);
+        self.note(attention)
+    }
+
+    fn port_out(&mut self, _: At, port: u16, width: Width, data: &[u8]) -> Attention {
+        let attention = self.board.port_out(self.now, port, width, data);
+        self.note(attention)
+    }
+
+    fn mmio_read(&mut self, at: At, gpa: Gpa, data: &mut [u8]) -> Attention {
+        let attention = self.board.mmio_read(self.now, at.cpu, gpa, data);
+        self.note(attention)
+    }
+
+    fn mmio_write(&mut self, at: At, gpa: Gpa, data: &[u8]) -> Attention {
+        let attention = self.board.mmio_write(self.now, at.cpu, gpa, data);
+        self.note(attention)
+    }
+
+    fn msr_read(&mut self, at: At, index: u32) -> Option<u64> {
+        self.board.msr_read(self.now, at.cpu, index)
+    }
+
+    fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention> {
+        let attention = self.board.msr_write(self.now, at.cpu, index, value)?;
+        Some(self.note(attention))
+    }
+
+    fn acknowledge(&mut self, at: At) -> u8 {
+        self.board.acknowledge(self.now, at.cpu)
+    }
+
+    fn task_priority(&mut self, at: At) -> Option<u8> {
+        self.board.task_priority(self.now, at.cpu)
+    }
+
+    fn set_task_priority(&mut self, at: At, priority: u8) -> Option<Attention> {
+        let attention = self.board.set_task_priority(self.now, at.cpu, priority)?;
+        Some(self.note(attention))
+    }
+
+    /// Interrupts are the kernel's to inject: the CPU here never takes one.
+    fn lines(&mut self, _: At) -> Lines {
+        Lines { a20: true, ..Lines::default() }
+    }
+
+    fn tsc(&mut self, _: At) -> u64 {
+        self.now.0
+    }
+
+    fn memory(&self) -> &GuestMemory {
+        self.board.memory()
+    }
+}

@@ -1,0 +1,66 @@
+//! What guests a server runs: a line of words for each, `name=linux kernel=vmlinux disk=disk.img memory=64
+//! append=console=ttyS0 root=/dev/vda1`. `append=` takes the rest of the line.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// One guest.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// What its output is announced with.
+    pub name: String,
+    /// The kernel's file; without one the built-in firmware boots the disk.
+    pub kernel: Option<String>,
+    /// The kernel's command line.
+    pub append: String,
+    /// The initial RAM disk's file.
+    pub initrd: Option<String>,
+    /// The disk's file: on virtio with a kernel, on IDE under firmware.
+    pub disk: Option<String>,
+    /// The disk has the virtio interface of version 1.
+    pub modern: bool,
+    /// An image that is copied to address 0 of a machine without chips.
+    pub bare: Option<String>,
+    /// MiB of RAM.
+    pub memory: u64,
+    /// There are ACPI tables.
+    pub acpi: bool,
+}
+
+/// All guests of a configuration.
+pub fn parse(text: &str) -> Result<Vec<Config>, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let guests = lines.map(line).collect::<Result<Vec<_>, _>>()?;
+    if guests.is_empty() { Err("the configuration names no guest".to_string()) } else { Ok(guests) }
+}
+
+fn line(text: &str) -> Result<Config, String> {
+    let mut config = Config { memory: 64, ..Config::default() };
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
+        let (key, value) = word.split_once('=').unwrap_or((word, ""));
+        let text = || Some(value.to_string());
+        match key {
+            "name" => config.name = value.to_string(),
+            "kernel" => config.kernel = text(),
+            "initrd" => config.initrd = text(),
+            "disk" => config.disk = text(),
+            "bare" => config.bare = text(),
+            "modern" => config.modern = true,
+            "acpi" => config.acpi = true,
+            "memory" => {
+                let good = value.parse().ok().filter(|size| (1..=2048).contains(size));
+                config.memory = good.ok_or_else(|| format!("memory={value}: give 1 to 2048 (MiB)"))?;
+            }
+            "append" => {
+                config.append = rest["append=".len()..].to_string();
+                return Ok(config);
+            }
+            _ => return Err(format!("{word}: no such word in a guest's line")),
+        }
+        rest = after.trim_start();
+    }
+    Ok(config)
+}

@@ -1,0 +1,91 @@
+//! Guests under VT-x on hako's board. The kernel enters the guests and turns their exits into messages; this task
+//! answers them with the chips that hako has on Linux, and no right but to run guests.
+//!
+//! The argument is the task manager's name and, in its upper half, the server's number: its guests are described by the
+//! file `hvN.cfg` of the boot archive.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod bus;
+mod config;
+mod cpuid;
+mod disk;
+mod files;
+mod guest;
+mod memory;
+mod msr;
+mod state;
+
+use alloc::vec::Vec;
+use files::Files;
+use guest::{Guest, Step};
+use hakoniwa_abi::{Info, Message, TaskId, label};
+use hakoniwa_runtime::{self as rt, now, println};
+
+hakoniwa_runtime::entry!(main);
+
+fn main(argument: u64) -> u64 {
+    if rt::info(Info::HvMissing) != 0 {
+        println!("no guests: VT-x is missing, as the kernel's log says");
+        return 1;
+    }
+    let (vm, number) = (TaskId(argument as u32), argument >> 32);
+    match start(Files { vm }, number) {
+        Ok(guests) => serve(guests),
+        Err(why) => {
+            println!("{why}");
+            1
+        }
+    }
+}
+
+fn start(files: Files, number: u64) -> Result<Vec<Guest>, alloc::string::String> {
+    let text = files.text(&alloc::format!("hv{number}.cfg"))?;
+    let configs = config::parse(&text)?;
+    (0..).zip(configs).map(|(place, config)| Guest::start(files, place, config)).collect()
+}
+
+/// Answers exits until every guest has ended; the number of those that ended badly.
+fn serve(mut guests: Vec<Guest>) -> u64 {
+    let (mut failed, mut armed) = (0, u64::MAX);
+    while !guests.is_empty() {
+        let Ok(received) = rt::receive() else { continue };
+        let now = now();
+        let place = guests.iter().position(|g| g.id() == received.sender);
+        match place {
+            Some(place) => {
+                let guest = &mut guests[place];
+                match guest.exit(now, &received.message) {
+                    Step::Go(answer) => {
+                        // A guest that is gone needs no answer.
+                        let _ = rt::reply(received.sender, answer);
+                    }
+                    Step::End(end) => {
+                        println!("{}: {end}", guest.name());
+                        failed += u64::from(!end.is_good());
+                        guests.swap_remove(place).finish();
+                        continue;
+                    }
+                }
+            }
+            None if received.sender == TaskId::KERNEL => armed = u64::MAX,
+            // Nobody else has anything to say to this task.
+            None => drop(rt::reply(received.sender, Message::new(label::RESUME, &[]))),
+        }
+        for guest in &mut guests {
+            guest.tick(now);
+        }
+        let next = guests.iter().map(Guest::next_event).min().unwrap_or(u64::MAX);
+        if next != armed {
+            armed = next;
+            let first = if next == u64::MAX { 0 } else { next.max(1) };
+            // A timer is never refused.
+            let _ = rt::timer(first, 0);
+        }
+    }
+    println!("all guests have ended, {failed} of them badly");
+    failed
+}

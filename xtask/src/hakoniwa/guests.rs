@@ -1,0 +1,109 @@
+//! What guests run in the microkernel: files for its boot archive, and the lines that describe them to its servers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::io;
+
+/// A guest of the user's.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Guests {
+    /// A kernel to run as a guest: PVH, bzImage or Multiboot
+    #[arg(long, value_name = "KERNEL")]
+    guest: Option<PathBuf>,
+    /// A disk for it, kept in memory; without --guest the built-in firmware boots it
+    #[arg(long, value_name = "IMAGE")]
+    disk: Option<PathBuf>,
+    /// Its initial RAM disk
+    #[arg(long, value_name = "FILE")]
+    initrd: Option<PathBuf>,
+    /// Its command line
+    #[arg(long, default_value = "console=ttyS0 root=/dev/vda1 rw")]
+    append: String,
+    /// MiB of RAM for it
+    #[arg(long, default_value_t = 64)]
+    ram: u32,
+    /// The disk has the modern virtio interface instead of the legacy one
+    #[arg(long)]
+    modern: bool,
+    /// Give it ACPI tables besides the MP table
+    #[arg(long)]
+    acpi: bool,
+    /// So many of it in one server
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    count: u32,
+    /// So many servers
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
+    servers: u32,
+}
+
+/// A file of the archive: name and contents.
+pub type File = (String, Vec<u8>);
+
+impl Guests {
+    /// A guest made of a kernel and a disk, twice: each in a server of its own.
+    pub fn two(kernel: &Path, disk: &Path) -> Guests {
+        Guests {
+            guest: Some(kernel.into()),
+            disk: Some(disk.into()),
+            append: "console=ttyS0 root=/dev/vda1 rw".into(),
+            ram: 64,
+            count: 1,
+            servers: 2,
+            ..Guests::default()
+        }
+    }
+
+    /// The files that the archive needs for it; none without a guest.
+    pub fn files(&self) -> Result<Vec<File>, String> {
+        if self.guest.is_none() && self.disk.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut files = Vec::new();
+        let mut words = String::new();
+        for (name, path) in [("kernel", &self.guest), ("disk", &self.disk), ("initrd", &self.initrd)] {
+            if let Some(path) = path {
+                files.push((name.to_string(), io(path, fs::read(path))?));
+                words += &format!("{name}={name} ");
+            }
+        }
+        for (on, word) in [(self.modern, "modern "), (self.acpi, "acpi ")] {
+            words += if on { word } else { "" };
+        }
+        for server in 0..self.servers {
+            let line = |n| {
+                let name = server * self.count + n;
+                format!("name=guest{name} memory={} {words}append={}\n", self.ram, self.append)
+            };
+            let lines: String = (0..self.count).map(line).collect();
+            files.push((format!("hv{server}.cfg"), lines.into_bytes()));
+        }
+        Ok(files)
+    }
+}
+
+/// The guests of the test: the Hello ROM, a boot sector under the built-in firmware, and the microkernel itself.
+pub fn samples(kernel: &[u8], archive: Vec<u8>) -> Vec<File> {
+    let image = |name| hako_guests::Guest::named(name).map(|g| g.image.to_vec()).unwrap_or_default();
+    let lines = "name=rom bare=hello.rom\n\
+                 name=sector memory=2 disk=mbr\n\
+                 name=nested memory=64 kernel=garden initrd=archive append=\n";
+    vec![
+        ("hello.rom".into(), image("hello")),
+        ("mbr".into(), image("print-a")),
+        ("garden".into(), kernel.to_vec()),
+        ("archive".into(), archive),
+        ("hv0.cfg".into(), lines.into()),
+    ]
+}
+
+/// What the log of the samples must have.
+pub const SAMPLES_SAY: [&str; 5] = [
+    "rom: Hello, KVM!",
+    "rom: halted for good",
+    "sector: A",
+    "nested: [init] hakoniwa: verdict: ok",
+    "[clock] verdict: ok",
+];
