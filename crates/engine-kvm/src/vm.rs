@@ -5,8 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hako_engine::{EngineError, IrqSink};
 use hako_mem::GuestMemory;
 use kvm_bindings::{
-    CpuId, KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN,
-    KVM_PIT_SPEAKER_DUMMY, KVMIO, kvm_enable_cap, kvm_msi, kvm_pit_config, kvm_reinject_control,
+    CpuId, KVM_CAP_EXIT_ON_EMULATION_FAILURE, KVM_CAP_X86_USER_SPACE_MSR, KVM_IRQ_ROUTING_IRQCHIP,
+    KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_MSR_EXIT_REASON_UNKNOWN,
+    KVM_PIT_SPEAKER_DUMMY, KVMIO, KvmIrqRouting, kvm_enable_cap, kvm_irq_routing_entry,
+    kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_irqchip, kvm_msi, kvm_pit_config,
+    kvm_reinject_control,
 };
 use kvm_ioctls::{Cap, VmFd};
 use vmm_sys_util::ioctl::ioctl_with_ref;
@@ -22,6 +25,11 @@ ioctl_io_nr!(KVM_REINJECT_CONTROL, KVMIO, 0x71);
 
 /// Three pages that KVM needs on Intel processors without unrestricted guest; below every ROM, above all RAM.
 const TSS_ADDRESS: usize = 0xfffb_d000;
+
+/// The input of the first 8259A that the second one has, and of the I/O APIC that the timer therefore has.
+const CASCADE: u32 = 2;
+/// Inputs of the I/O APIC.
+const IOAPIC_PINS: u32 = 24;
 
 /// What a VM is made of.
 #[derive(Clone, Debug)]
@@ -133,8 +141,30 @@ fn enable(vm: &VmFd, cap: u32, arg: u64) -> bool {
     vm.enable_cap(&kvm_enable_cap { cap, args: [arg, 0, 0, 0], ..Default::default() }).is_ok()
 }
 
+/// Where each GSI goes: as on every PC IRQ 0 is pin 2 of the I/O APIC, of which KVM knows nothing by itself.
+fn routes() -> Vec<kvm_irq_routing_entry> {
+    let route = |gsi, irqchip, pin| kvm_irq_routing_entry {
+        gsi,
+        type_: KVM_IRQ_ROUTING_IRQCHIP,
+        u: kvm_irq_routing_entry__bindgen_ty_1 { irqchip: kvm_irq_routing_irqchip { irqchip, pin } },
+        ..Default::default()
+    };
+    let pics = (0..16).filter(|gsi| *gsi != CASCADE).map(|gsi| match gsi {
+        0..8 => route(gsi, KVM_IRQCHIP_PIC_MASTER, gsi),
+        _ => route(gsi, KVM_IRQCHIP_PIC_SLAVE, gsi - 8),
+    });
+    let ioapic = (0..IOAPIC_PINS).filter(|gsi| *gsi != CASCADE).map(|gsi| {
+        let pin = if gsi == 0 { CASCADE } else { gsi };
+        route(gsi, KVM_IRQCHIP_IOAPIC, pin)
+    });
+    pics.chain(ioapic).collect()
+}
+
 fn create_irqchip(vm: &VmFd, pit_reinject: bool) -> Result<(), EngineError> {
     vm.create_irq_chip().map_err(host("KVM_CREATE_IRQCHIP"))?;
+    let routes = KvmIrqRouting::from_entries(&routes())
+        .map_err(|_| host("GSI routes")(kvm_ioctls::Error::new(libc::E2BIG)))?;
+    vm.set_gsi_routing(&routes).map_err(host("KVM_SET_GSI_ROUTING"))?;
     // Channel 2's gate and output are at port 0x61, so that port has to be the kernel's too.
     let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
     vm.create_pit2(pit).map_err(host("KVM_CREATE_PIT2"))?;
