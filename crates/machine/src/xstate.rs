@@ -40,8 +40,11 @@ fn place(component: u32) -> Option<(Range<usize>, bool)> {
         .then_some((offset..offset + size, leaf.ecx & 2 != 0))
 }
 
+/// A component, where KVM's image has it, and where the image in memory does.
+type Place = (u32, Range<usize>, Range<usize>);
+
 /// Where the extended components of `set` lie in an image: in the standard form, or compacted as `layout` says.
-fn places(set: u64, layout: Option<u64>) -> Option<Vec<(u32, Range<usize>, Range<usize>)>> {
+fn places(set: u64, layout: Option<u64>) -> Option<Vec<Place>> {
     let mut found = Vec::new();
     let mut next = EXTENDED;
     for i in (2..63).filter(|i| (layout.unwrap_or(set) | set) >> i & 1 != 0) {

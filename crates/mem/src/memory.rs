@@ -174,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_cpus_own_write_takes_the_marks_of_the_other_code_caches_away() {
-        use crate::PageFlags;
-        let slab = crate::Slab::heap(0x2000);
+        use crate::{PageFlags, Slab};
+        let slab = Slab::heap(0x2000);
         let page = SlabOffset(0x1000);
         slab.mark_code(page, PageFlags::code(0));
         let before = slab.code_epoch();
