@@ -10,8 +10,8 @@ use crate::{Outcome, tools};
 
 /// The modules, in the order in which each finds what it needs.
 pub const MODULES: [&str; 9] = [
-    "virtio",
     "virtio_ring",
+    "virtio",
     "virtio_pci_modern_dev",
     "virtio_pci_legacy_dev",
     "virtio_pci",
