@@ -102,6 +102,12 @@ pub mod policy {
     }
 }
 
+/// The word of the state page with the processor's time-stamp counter when the guest's time began; 0 before.
+pub const TIME_ZERO: usize = 60;
+/// The word with what the guest has added to its counter since: its counter is the processor's, less [`TIME_ZERO`], plus
+/// this, modulo 2^64.
+pub const TIME_ADDED: usize = 61;
+
 /// The CPUID table in the state page, behind the state: how many entries, then for each leaf and subleaf, EAX and EBX,
 /// ECX and EDX, the first of each pair in the low half.
 pub const CPUID_COUNT: usize = 64;

@@ -196,7 +196,7 @@ impl PerCpu {
         if let (Some(vmx), true) = (&self.vmx, task.guest.is_some()) {
             let [task_state, gdt, idt] = self.tables.addresses();
             let host = Host { root: own_root, percpu: self.me as u64, task: task_state, gdt, idt };
-            vmx.enter(task, slot, &host, &Hardware, || stay(&self.clock, deadline, now));
+            vmx.enter(task, slot, &host, &mut Hardware, || stay(&self.clock, deadline, now));
         }
         // SAFETY: the context is that of the chosen task, in user mode, or the idle loop's.
         unsafe { entry::resume(context) }

@@ -149,7 +149,7 @@ impl Vmx {
         task: &mut Task,
         slot: usize,
         host: &Host,
-        platform: &impl Platform,
+        platform: &mut impl Platform,
         stay: impl FnOnce() -> u64,
     ) -> ! {
         let root = task.root;

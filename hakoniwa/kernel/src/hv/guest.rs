@@ -8,7 +8,7 @@ use super::vmcs::{Field, SEGMENTS, STATE, Vmcs, segment};
 use crate::context::Context;
 use crate::platform::Platform;
 use hakoniwa_abi::Message;
-use hakoniwa_abi::guest::{CAN_TAKE, INJECT, label};
+use hakoniwa_abi::guest::{CAN_TAKE, INJECT, TIME_ADDED, TIME_ZERO, label};
 
 /// What the server's answer to the exit under way means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,7 +129,7 @@ pub struct Places {
 /// Fills the fields of a new VMCS that do not change, but for the host's state.
 pub fn initialise(
     vmcs: &mut impl Vmcs,
-    platform: &impl Platform,
+    platform: &mut impl Platform,
     controls: &Controls,
     guest: &Guest,
     places: Places,
@@ -139,6 +139,10 @@ pub fn initialise(
     /// The PAT after reset.
     const PAT: u64 = 0x0007_0406_0007_0406;
     let Places { root, vpid, msr_bitmap } = places;
+    let zero = platform.time_stamp();
+    for (word, value) in [(TIME_ZERO, zero), (TIME_ADDED, 0)] {
+        platform.store(guest.state + word as u64 * 8, value);
+    }
     let vpid = if controls.secondary & controls::VPID != 0 { vpid } else { 0 };
     // TSC_AUX is the last of them, and there only with RDTSCP.
     let switched = SWITCHED.len() as u64 - u64::from(controls.secondary & controls::RDTSCP == 0);
@@ -156,7 +160,7 @@ pub fn initialise(
         (Field::Cr4Mask, !(CR4_ALLOWED & controls.cr4)),
         (Field::MsrBitmap, msr_bitmap),
         // The guest's counter begins at zero.
-        (Field::TscOffset, platform.time_stamp().wrapping_neg()),
+        (Field::TscOffset, zero.wrapping_neg()),
         (Field::ExitMsrStore, guest.msrs),
         (Field::EntryMsrLoad, guest.msrs),
         (Field::ExitMsrLoad, guest.msrs + HOST_MSRS),

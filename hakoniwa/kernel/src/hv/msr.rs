@@ -4,6 +4,7 @@
 use super::guest::{self, Guest};
 use super::vmcs::{Field, Vmcs};
 use crate::platform::Platform;
+use hakoniwa_abi::guest::TIME_ADDED;
 
 /// IA32_TIME_STAMP_COUNTER.
 const TSC: u32 = 0x10;
@@ -98,6 +99,10 @@ pub fn write(
         EFER => return Some(guest::set_efer(vmcs, value)),
         TSC => {
             let offset = value.wrapping_sub(platform.time_stamp());
+            let added = offset.wrapping_sub(vmcs.read(Field::TscOffset));
+            let at = guest.state + TIME_ADDED as u64 * 8;
+            let before = platform.load(at);
+            platform.store(at, before.wrapping_add(added));
             vmcs.write(Field::TscOffset, offset);
             return Some(true);
         }

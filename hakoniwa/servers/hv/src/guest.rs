@@ -17,17 +17,18 @@ use hako_mem::{Gpa, GuestMemory};
 use hako_virtio::Flavour;
 use hako_virtio::blk::{BlkConfig, blk};
 use hako_x86::{CpuState, Width};
-use hakoniwa_abi::guest::{ASK, CAN_TAKE, State, inject, label, policy};
+use hakoniwa_abi::guest::{ASK, CAN_TAKE, State, TIME_ADDED, TIME_ZERO, inject, label, policy};
 use hakoniwa_abi::label::RESUME;
 use hakoniwa_abi::{Call, Error, Message, TaskId};
 use hakoniwa_runtime::{self as rt, println};
 
 use crate::bus::Moment;
+use crate::clock::{Clock, ticks};
 use crate::config::Config;
 use crate::disk::RamDisk;
 use crate::files::Files;
 use crate::memory::{self, Shown};
-use crate::msr::{Msrs, TSC_DEADLINE, Tsc};
+use crate::msr::{Msrs, TSC_DEADLINE};
 use crate::{cpuid, state};
 
 /// The priority of guests: below their server's.
@@ -84,14 +85,12 @@ pub enum Step {
 pub struct Guest {
     id: TaskId,
     name: String,
-    /// When it was made, in nanoseconds since boot.
-    start: u64,
     board: Board,
     bios: Option<Bios>,
     kernel: Option<Kernel>,
     cpu: Box<Cpu>,
     msrs: Msrs,
-    tsc: Tsc,
+    clock: Clock,
     page: *mut State,
     shown: Shown,
     /// The kernel was asked to tell when the guest can take an interrupt.
@@ -139,14 +138,13 @@ impl Guest {
         let guest = Guest {
             id,
             name: config.name,
-            start: rt::now(),
             board,
             bios,
             kernel,
             // The guest writes its memory without leaving marks: nothing that is decoded can be kept.
             cpu: Box::new(Cpu::new(hako_cpu::Config { uncached: true, ..hako_cpu::Config::default() })),
             msrs: Msrs::new(),
-            tsc: Tsc::new(),
+            clock: Clock::new(),
             page,
             shown,
             asked: false,
@@ -166,31 +164,40 @@ impl Guest {
         &self.name
     }
 
-    /// Guest time at `now`, in nanoseconds since boot.
-    fn time(&self, now: u64) -> Time {
-        Time(now.saturating_sub(self.start))
+    /// A word of the state page that the kernel writes.
+    fn word(&self, index: usize) -> u64 {
+        // SAFETY: the page is mapped for good; its words are written whole.
+        unsafe { self.page.cast::<u64>().add(index).read_volatile() }
+    }
+
+    /// Guest time. It begins with the first entry.
+    fn time(&self) -> Time {
+        match self.word(TIME_ZERO) {
+            0 => Time::ZERO,
+            zero => Time(self.clock.nanoseconds(ticks().saturating_sub(zero))),
+        }
     }
 
     /// When `tick` is wanted, in nanoseconds since boot.
     pub fn next_event(&self) -> u64 {
         match self.board.next_event() {
             Time::NEVER => u64::MAX,
-            Time(at) => at.saturating_add(self.start),
+            Time(at) => self.clock.since_boot(self.word(TIME_ZERO)).saturating_add(at),
         }
     }
 
     /// Answers an exit.
-    pub fn exit(&mut self, now: u64, message: &Message) -> Step {
-        let mut step = self.answer(now, message);
+    pub fn exit(&mut self, message: &Message) -> Step {
+        let time = self.time();
+        let mut step = self.answer(time, message);
         if let Step::Go(answer) = &mut step {
-            self.deliver(self.time(now), message.words[CAN_TAKE] != 0, answer);
+            self.deliver(time, message.words[CAN_TAKE] != 0, answer);
         }
         step
     }
 
-    fn answer(&mut self, now: u64, message: &Message) -> Step {
+    fn answer(&mut self, time: Time, message: &Message) -> Step {
         let [a, b, c, d, e, ..] = message.words;
-        let time = self.time(now);
         match message.label {
             label::IO if e == 0 && a == u64::from(TRAP_PORT) && c == 0 => self.service(time, d),
             label::IO if e == 0 => self.port(time, a as u16, b, c == 1, d),
@@ -245,11 +252,18 @@ impl Guest {
 
     fn read_msr(&mut self, time: Time, index: u32) -> Option<u64> {
         let value = self.board.msr_read(time, 0, index).or_else(|| self.msrs.read(index))?;
-        Some(if index == TSC_DEADLINE { self.tsc.ticks(value) } else { value })
+        let deadline = index == TSC_DEADLINE && value != 0;
+        Some(if deadline { self.clock.ticks(value).wrapping_add(self.word(TIME_ADDED)) } else { value })
     }
 
     fn write_msr(&mut self, time: Time, index: u32, value: u64) -> Step {
-        let value = if index == TSC_DEADLINE { self.tsc.nanoseconds(value) } else { value };
+        // The board's counter is its time: a deadline of 0 disarms, and no other may become one.
+        let deadline = index == TSC_DEADLINE && value != 0;
+        let value = if deadline {
+            self.clock.reaches(value.wrapping_sub(self.word(TIME_ADDED))).max(1)
+        } else {
+            value
+        };
         let attention = self.board.msr_write(time, 0, index, value);
         let taken = attention.is_some() || self.msrs.write(index, value);
         self.settle(time, attention.unwrap_or_default(), Message::new(RESUME, &[u64::from(taken)]))
@@ -338,8 +352,8 @@ impl Guest {
     }
 
     /// Lets chips act whose time has come.
-    pub fn tick(&mut self, now: u64) {
-        let time = self.time(now);
+    pub fn tick(&mut self) {
+        let time = self.time();
         if self.board.next_event() <= time {
             let _ = self.board.tick(time);
             if self.board.lines(0).intr {

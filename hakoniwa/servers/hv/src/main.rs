@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod bus;
+mod clock;
 mod config;
 mod cpuid;
 mod disk;
@@ -23,7 +24,7 @@ use alloc::vec::Vec;
 use files::Files;
 use guest::{Guest, Step};
 use hakoniwa_abi::{Info, Message, TaskId, label};
-use hakoniwa_runtime::{self as rt, now, println};
+use hakoniwa_runtime::{self as rt, println};
 
 hakoniwa_runtime::entry!(main);
 
@@ -53,12 +54,11 @@ fn serve(mut guests: Vec<Guest>) -> u64 {
     let (mut failed, mut armed) = (0, u64::MAX);
     while !guests.is_empty() {
         let Ok(received) = rt::receive() else { continue };
-        let now = now();
         let place = guests.iter().position(|g| g.id() == received.sender);
         match place {
             Some(place) => {
                 let guest = &mut guests[place];
-                match guest.exit(now, &received.message) {
+                match guest.exit(&received.message) {
                     Step::Go(answer) => {
                         // A guest that is gone needs no answer.
                         let _ = rt::reply(received.sender, answer);
@@ -76,7 +76,7 @@ fn serve(mut guests: Vec<Guest>) -> u64 {
             None => drop(rt::reply(received.sender, Message::new(label::RESUME, &[]))),
         }
         for guest in &mut guests {
-            guest.tick(now);
+            guest.tick();
         }
         let next = guests.iter().map(Guest::next_event).min().unwrap_or(u64::MAX);
         if next != armed {

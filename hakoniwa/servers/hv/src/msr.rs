@@ -1,8 +1,6 @@
 //! MSRs that neither the kernel nor the board keeps: those that every processor of the model has.
 
 use hako_cpu::Cpu;
-use hakoniwa_abi::Info;
-use hakoniwa_runtime as rt;
 
 /// Their indices and values.
 pub struct Msrs(alloc::vec::Vec<(u32, u64)>);
@@ -32,31 +30,3 @@ impl Msrs {
 
 /// IA32_TSC_DEADLINE.
 pub const TSC_DEADLINE: u32 = 0x6e0;
-
-/// The processor's time-stamp counter, which guests read, against the board's, which counts nanoseconds.
-pub struct Tsc {
-    hz: u64,
-}
-
-impl Tsc {
-    const NANOSECONDS: u64 = 1_000_000_000;
-
-    /// This processor's.
-    pub fn new() -> Tsc {
-        Tsc { hz: rt::info(Info::TscHz).max(1) }
-    }
-
-    fn scale(value: u64, by: u64, of: u64) -> u64 {
-        u64::try_from(u128::from(value) * u128::from(by) / u128::from(of)).unwrap_or(u64::MAX)
-    }
-
-    /// Ticks as nanoseconds. Only 0 becomes 0, which disarms the deadline.
-    pub fn nanoseconds(&self, ticks: u64) -> u64 {
-        Tsc::scale(ticks, Tsc::NANOSECONDS, self.hz).max(ticks.min(1))
-    }
-
-    /// Nanoseconds as ticks.
-    pub fn ticks(&self, nanoseconds: u64) -> u64 {
-        Tsc::scale(nanoseconds, self.hz, Tsc::NANOSECONDS).max(nanoseconds.min(1))
-    }
-}

@@ -51,9 +51,9 @@ fn setup() -> Setup {
     };
     let mut vmcs = Fake::default();
     let controls = Controls { cr4: u64::MAX, ..Default::default() };
-    let machine = Machine::new(4);
+    let mut machine = Machine::new(4);
     let places = guest::Places { root: 0x5000, vpid: 1, msr_bitmap: 0x3000 };
-    guest::initialise(&mut vmcs, &machine, &controls, &guest, places);
+    guest::initialise(&mut vmcs, &mut machine, &controls, &guest, places);
     vmcs.write(Field::GuestRip, 0x100);
     vmcs.write(Field::ExitLength, 2);
     vmcs.write(Field::GuestRflags, 2);
@@ -336,6 +336,8 @@ fn the_time_stamp_counter_begins_at_zero_and_can_be_set() {
     s.machine.ticks += 7;
     s.exit(31, 0);
     assert_eq!((s.c.rax, s.c.rdx), (12, 1));
+    let added = s.machine.load(0x1000 + hakoniwa_abi::guest::TIME_ADDED as u64 * 8);
+    assert_eq!(added, (1 << 32) + 5 - 1000, "as the server hears");
 }
 
 #[test]
