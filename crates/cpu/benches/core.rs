@@ -221,6 +221,7 @@ guest_doubles:
     jnz     1b
     hlt
 guest_x87:
+    fninit
     fld1
     fldpi
 1:  fld     qword ptr [rsi]
@@ -233,6 +234,7 @@ guest_x87:
     jnz     1b
     hlt
 guest_elementary:
+    fninit
     fldpi
 1:  fld     st(0)
     fsincos
