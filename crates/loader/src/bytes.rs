@@ -7,12 +7,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout};
 use crate::LoadError;
 
 /// `len` bytes at `offset`; `what` names them in the error.
-pub fn slice<'a>(
-    image: &'a [u8],
-    what: impl Into<String>,
-    offset: u64,
-    len: u64,
-) -> Result<&'a [u8], LoadError> {
+pub fn slice(image: &[u8], what: impl Into<String>, offset: u64, len: u64) -> Result<&[u8], LoadError> {
     let range = offset
         .checked_add(len)
         .and_then(|end| Some(usize::try_from(offset).ok()?..usize::try_from(end).ok()?));

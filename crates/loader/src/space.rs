@@ -142,11 +142,8 @@ impl<'a> Space<'a> {
         for r in self.memory.iter().filter(|r| r.kind == RangeKind::Usable) {
             let end = r.end().min(below);
             let mut at = r.start.0.max(from);
-            loop {
-                let Some(aligned) = at.checked_next_multiple_of(align) else { break };
-                if aligned.checked_add(len.max(1)).is_none_or(|e| e > end) {
-                    break;
-                }
+            let fits = |aligned: &u64| aligned.checked_add(len.max(1)).is_some_and(|e| e <= end);
+            while let Some(aligned) = at.checked_next_multiple_of(align).filter(fits) {
                 match self.blocked(aligned, len) {
                     Some(other) => at = other.end(),
                     None => {

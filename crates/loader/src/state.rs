@@ -85,8 +85,8 @@ pub fn identity_tables(at: u64) -> alloc::vec::Vec<u8> {
     let mut entries = alloc::vec![0u64; (TABLES_LEN / 8) as usize];
     for (i, entry) in entries.iter_mut().enumerate() {
         *entry = match (i / 512, i % 512) {
-            (0, 0) => at + 0x1000 | PRESENT_WRITABLE,
-            (1, n @ 0..4) => at + 0x2000 + n as u64 * 0x1000 | PRESENT_WRITABLE,
+            (0, 0) => (at + 0x1000) | PRESENT_WRITABLE,
+            (1, n @ 0..4) => (at + 0x2000 + n as u64 * 0x1000) | PRESENT_WRITABLE,
             (2.., _) => ((i as u64 - 1024) << 21) | LARGE | PRESENT_WRITABLE,
             _ => 0,
         };

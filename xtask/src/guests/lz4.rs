@@ -31,10 +31,9 @@ fn unpack_block(block: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let Some(low) = input.next() else { return Some(()) };
         let offset = usize::from(u16::from_le_bytes([low, input.next()?]));
         let len = length(token & 15, &mut input)? + 4;
-        let mut at = out.len().checked_sub(offset).filter(|&at| offset != 0 && at >= start)?;
-        for _ in 0..len {
+        let from = out.len().checked_sub(offset).filter(|&at| offset != 0 && at >= start)?;
+        for at in from..from + len {
             out.push(*out.get(at)?);
-            at += 1;
         }
     }
 }
