@@ -62,8 +62,9 @@ fn interrupts() -> bool {
     let run = || -> Option<()> {
         let (a, b) = (cmos(0x0a, None)?, cmos(0x0b, None)?);
         cmos(0x0a, Some(a & 0xf0 | 0x0a))?;
-        cmos(0x0b, Some(b | PERIODIC))?;
+        // The flag may stand from before: it would interrupt as soon as that is allowed.
         cmos(0x0c, None)?;
+        cmos(0x0b, Some(b | PERIODIC))?;
         rt::irq_bind(LINE).ok()?;
         for _ in 0..8 {
             let bits = rt::wait();
