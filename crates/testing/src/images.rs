@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn medium(path: &str, size: Option<u64>) -> Medium {
-        let mut medium: Medium = Medium { path: path.into(), size: None, readonly: false };
+        let mut medium: Medium = Medium { path: path.into(), size: None, readonly: false, interface: None };
         medium.size = size.map(crate::spec::Size);
         medium
     }
