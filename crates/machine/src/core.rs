@@ -29,6 +29,9 @@ pub struct PortWrite {
 /// What a byte takes on a line of 115,200 baud.
 const BYTE_TIME: Duration = Duration::from_micros(87);
 
+/// How much of the line's time is made up for: then 16 bytes come together, which fill a 16550A.
+const LATE: Duration = Duration::from_micros(15 * 87);
+
 /// The longest list of port writes kept.
 const PORT_LOG: usize = 1 << 20;
 
@@ -106,18 +109,24 @@ impl Core {
         if self.board.expects_more_than_ticks(true) {
             self.activity = self.activity.wrapping_add(1);
         }
-        if self.next_byte() <= now
-            && let Some(byte) = self.serial_in.pop_front()
-        {
-            self.board.serial_input(now, byte);
-            self.took_input = true;
-            self.serial_at = now + BYTE_TIME;
-        }
+        self.bytes_arrive(now);
         if self.board.next_event() <= now {
             let _ = self.board.tick(now);
         }
         if !self.board.output().is_empty() {
             self.fetch_output();
+        }
+    }
+
+    /// Bytes whose time has come reach COM1. The line is as fast as its rate says even where the host is late for a
+    /// byte, as it is when it has slept: those that could have arrived meanwhile arrive together.
+    fn bytes_arrive(&mut self, now: Time) {
+        while self.next_byte() <= now
+            && let Some(byte) = self.serial_in.pop_front()
+        {
+            self.board.serial_input(now, byte);
+            self.took_input = true;
+            self.serial_at = self.serial_at.max(now - LATE) + BYTE_TIME;
         }
     }
 

@@ -8,13 +8,15 @@ use hako_x86::{Activity, CpuState, RFlags};
 
 use crate::config::{MachineKind, TripleFault};
 use crate::engine::Engine;
+use crate::inbox::Waiting;
 use crate::machine::{Machine, Progress};
 use crate::outcome::{Ended, Outcome};
 
 /// Buffered output is shown after this long at the latest.
 const FLUSH: Duration = Duration::from_millis(10);
-/// How long a halted CPU under the host clock sleeps at most before it looks around.
-const NAP: Duration = Duration::from_millis(50);
+/// The longest sleep of a machine that nothing but input can wake. Input ends it at once: this is only a time that
+/// every host's clock can wait for.
+const LONG: Duration = Duration::from_secs(3600);
 
 impl Machine {
     /// Runs to the end.
@@ -194,6 +196,8 @@ impl Machine {
             self.watch_halt(state)?;
         }
         let wake = self.core.next_event();
+        // Looked at first: an end of input that comes after it ends the sleep below.
+        let open = self.inbox.with(|w| w.open);
         let timer = self.engine.timer_can_wake().map_err(|e| Ended::Failed(e.to_string()))?;
         if !timer && self.core.board.next_wake() == Time::NEVER && !self.input_possible() {
             return Err(Ended::HaltedForGood);
@@ -204,19 +208,18 @@ impl Machine {
         }
         let count = self.raw_count();
         let target = wake.min(until).min(self.limit());
-        if self.core.clock.is_virtual() {
-            if target == Time::NEVER {
-                // Only input can end this, and it comes from outside.
-                self.inbox.sleep(NAP, |w| !w.serial.is_empty() || w.leave || w.signal.is_some() || !w.open);
-            } else {
-                self.core.clock.skip_to(count, target);
-            }
-        } else {
-            self.core.flush();
-            let left = target.since(self.core.now(count)).min(NAP);
-            let room = self.core.serial_in.is_empty();
-            self.inbox.sleep(left, |w| (room && !w.serial.is_empty()) || w.leave || w.signal.is_some());
+        if self.core.clock.is_virtual() && target != Time::NEVER {
+            self.core.clock.skip_to(count, target);
+            return Ok(());
         }
+        // Whoever watches wants to see what was said before the silence.
+        self.core.flush();
+        let left = target.since(self.core.now(count)).min(LONG);
+        // Bytes are only of use where those before them are on their way: COM1 may have no room for more.
+        let room = self.core.serial_in.is_empty();
+        let news =
+            |w: &Waiting| (room && !w.serial.is_empty()) || w.leave || w.signal.is_some() || w.open != open;
+        self.inbox.sleep(left, news);
         Ok(())
     }
 

@@ -43,6 +43,41 @@ fn serial_bytes_arrive_in_order_and_none_is_lost() {
 }
 
 #[test]
+fn after_silence_a_whole_fifo_arrives_together() {
+    let code = mbr(&[
+        0xba, 0xfa, 0x03, 0xb0, 0x01, 0xee, // mov dx, 3fa; mov al, 1; out dx, al: FIFOs on
+        0x66, 0xb9, 0x40, 0x0d, 0x03, 0x00, 0x67, 0xe2, 0xfd, // mov ecx, 200000; loop $, by ecx: 2 ms
+        0xba, 0xfc, 0x03, 0xb0, 0x03, 0xee, // mov dx, 3fc; mov al, 3; out dx, al: DTR, RTS
+        0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf8, // w: mov dx, 3fd; in al, dx; test al, 1; jz w
+        0xba, 0xf8, 0x03, 0xec, 0xee, // l: mov dx, 3f8; in al, dx; out dx, al
+        0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x75, 0xf3, // mov dx, 3fd; in al, dx; test al, 1; jnz l
+        0xfa, 0xf4, // cli; hlt
+    ]);
+    let mut m = pc(EngineChoice::Soft).image(code).build().unwrap();
+    m.send_serial(b"0123456789abcdefghij");
+    assert_eq!(m.run().ended, Ended::HaltedForGood);
+    assert_eq!(m.serial(), b"0123456789abcdef");
+}
+
+#[test]
+fn a_guest_that_takes_rts_away_gets_nothing_until_it_is_back() {
+    let code = mbr(&[
+        0xba, 0xfc, 0x03, 0xb0, 0x03, 0xee, // mov dx, 3fc; mov al, 3; out dx, al: DTR, RTS
+        0xb0, 0x01, 0xee, // mov al, 1; out dx, al: DTR alone
+        0xb9, 0x50, 0xc3, 0xe2, 0xfe, // mov cx, 50000; loop $
+        0xba, 0xf8, 0x03, 0xec, 0xec, 0xee, // mov dx, 3f8; in al, dx; in al, dx; out dx, al
+        0xba, 0xfc, 0x03, 0xb0, 0x03, 0xee, // mov dx, 3fc; mov al, 3; out dx, al
+        0xb9, 0x50, 0xc3, 0xe2, 0xfe, // mov cx, 50000; loop $
+        0xba, 0xf8, 0x03, 0xec, 0xee, // mov dx, 3f8; in al, dx; out dx, al
+        0xfa, 0xf4, // cli; hlt
+    ]);
+    let mut m = pc(EngineChoice::Soft).image(code).build().unwrap();
+    m.send_serial(b"xy");
+    assert_eq!(m.run().ended, Ended::HaltedForGood);
+    assert_eq!(m.serial(), b"xy");
+}
+
+#[test]
 fn keys_reach_int_16h() {
     for engine in engines() {
         let mut m = pc(engine).image(key_echo()).build().unwrap();

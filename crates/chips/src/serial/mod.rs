@@ -21,7 +21,7 @@ use receiver::{FIFO, errors};
 pub use receiver::{Received, ReceiverState};
 
 /// Layout of the saved state.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes that are kept for a backend that does not take them; then THRE goes away and bytes are lost.
 pub const OUTPUT: usize = 4096;
@@ -64,7 +64,8 @@ mod lsr {
 
 const LCR_BREAK: u8 = 0x40;
 const LCR_DLAB: u8 = 0x80;
-const MCR_DTR_RTS: u8 = 0x03;
+const MCR_DTR: u8 = 0x01;
+const MCR_RTS: u8 = 0x02;
 const MCR_OUT2: u8 = 0x08;
 const MCR_LOOP: u8 = 0x10;
 const FCR_ENABLE: u8 = 0x01;
@@ -101,6 +102,8 @@ pub struct SerialState {
     pub receiver: ReceiverState,
     /// The guest has looked at the receiver since it was cleared.
     pub looked: bool,
+    /// The guest has taken RTS away and kept DTR: it is there, but has no room.
+    pub held: bool,
     /// The interrupt "THR empty" is pending.
     pub thr_interrupt: bool,
     /// When it will be.
@@ -130,6 +133,7 @@ impl Serial {
                 divisor: 12,
                 receiver: ReceiverState::default(),
                 looked: false,
+                held: false,
                 thr_interrupt: false,
                 thr_interrupt_at: None,
                 output: VecDeque::new(),
@@ -201,6 +205,8 @@ impl Serial {
                 }
             }
             reg::MCR => {
+                let takes_rts_away = self.s.mcr & !value & MCR_RTS != 0;
+                self.s.held = value & (MCR_DTR | MCR_RTS) == MCR_DTR && (takes_rts_away || self.s.held);
                 self.s.mcr = value & 0x1f;
                 self.modem_inputs();
             }
@@ -234,10 +240,11 @@ impl Serial {
     }
 
     /// Whether a byte can be received without being lost: the guest listens (it asserts DTR or RTS, or has enabled
-    /// the interrupt, or has looked), does not talk to itself, and there is room.
+    /// the interrupt, or has looked), does not hold the line by RTS, does not talk to itself, and there is room.
     pub fn can_receive(&self) -> bool {
-        let listens = self.s.mcr & MCR_DTR_RTS != 0 || self.s.ier & ier::RECEIVED != 0 || self.s.looked;
-        listens && self.s.mcr & MCR_LOOP == 0 && self.s.receiver.fifo.len() < self.depth()
+        let listens =
+            self.s.mcr & (MCR_DTR | MCR_RTS) != 0 || self.s.ier & ier::RECEIVED != 0 || self.s.looked;
+        listens && !self.s.held && self.s.mcr & MCR_LOOP == 0 && self.s.receiver.fifo.len() < self.depth()
     }
 
     /// A byte arrives on the line. Without [`Serial::can_receive`] it may be lost.

@@ -104,6 +104,24 @@ fn nothing_can_be_received_before_the_guest_listens() {
 }
 
 #[test]
+fn taking_rts_away_holds_the_line_until_it_is_back() {
+    let mut serial = serial(&[(4, 0x0b)]);
+    serial.write(4, 0x09, T0);
+    assert!(!serial.can_receive());
+    serial.write(4, 0x0b, T0);
+    assert!(serial.can_receive());
+}
+
+#[test]
+fn a_guest_that_never_had_rts_does_not_hold_the_line() {
+    assert!(serial(&[(4, 0x09)]).can_receive());
+    assert!(
+        serial(&[(4, 0x0b), (4, 0x08), (4, 0x09)]).can_receive(),
+        "closed and opened again with DTR only"
+    );
+}
+
+#[test]
 fn the_trigger_level_is_1_4_8_or_14() {
     for (fcr, level) in [(0x01, 1), (0x41, 4), (0x81, 8), (0xc1, 14)] {
         let mut serial = serial(&[(2, fcr), (1, 0x01)]);
