@@ -157,7 +157,8 @@ pub(crate) fn before(cx: &mut Cx<'_>) -> Result<Option<DebugHit>, Trap> {
 /// and steps stop the CPU.
 pub(crate) fn after(cx: &mut Cx<'_>) -> Result<Option<DebugHit>, Trap> {
     let cpu = &mut *cx.cpu;
-    if core::mem::take(&mut cpu.sys.step) {
+    // The step of an instruction that loads SS is lost: the trap that comes is that of the next one, if it completes.
+    if core::mem::take(&mut cpu.sys.step) && cpu.events.shadow != Shadow::MovSs {
         cpu.sys.pending_db |= BS;
     }
     if core::mem::take(&mut cpu.sys.rf) && !cpu.sys.repeating {

@@ -235,7 +235,8 @@ pub(crate) fn boundary(cx: &mut Cx<'_>) -> bool {
     if matches!(cx.cpu.activity, Activity::Running | Activity::Halted) {
         took |= resume(cx);
         took |= shadow != Shadow::MovSs && traps(cx);
-        took |= shadow != Shadow::MovSs && nmi(cx);
+        // STI may hold NMIs off too; it does, so that one between STI and HLT does not lose HLT its interrupt.
+        took |= shadow == Shadow::None && nmi(cx);
         took |= shadow == Shadow::None && external(cx);
         took |= virtual_interrupt(cx);
     }

@@ -213,13 +213,14 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// DS, ES, FS and GS that a less privileged level may not use become null (RET and IRET to an outer level).
+    /// DS, ES, FS and GS that a less privileged level may not use become null (RET and IRET to an outer level). Nothing
+    /// is loaded, so the base stays: in 64-bit mode FS and GS go on with it.
     pub fn drop_privileged_segments(&mut self, cpl: u8) {
         for reg in [SegReg::Es, SegReg::Ds, SegReg::Fs, SegReg::Gs] {
             let seg = &self.cpu.seg[reg as usize];
             let conforming = seg.attr.contains(SegAttr::S | SegAttr::CODE | SegAttr::DC);
             if !seg.attr.contains(SegAttr::UNUSABLE) && seg.dpl() < cpl && !conforming {
-                self.cpu.seg[reg as usize] = null_segment(Selector(0));
+                self.cpu.seg[reg as usize] = Segment { base: seg.base, ..null_segment(Selector(0)) };
             }
         }
     }

@@ -345,7 +345,7 @@ pub(crate) fn cli(cx: &mut Cx<'_>, _op: &Op) -> Step {
     Ok(())
 }
 
-/// STI: interrupts stay off for one more instruction if they were off.
+/// STI: interrupts and NMIs stay off for one more instruction if interrupts were off.
 pub(crate) fn sti(cx: &mut Cx<'_>, _op: &Op) -> Step {
     let flag = interrupt_flag(cx)?;
     if flag == RFlags::VIF && cx.cpu.flag(RFlags::VIP) {

@@ -81,6 +81,18 @@ fn sti_does_not_hold_single_step_off_but_mov_ss_does() {
 }
 
 #[test]
+fn a_step_held_off_by_mov_ss_does_not_outlive_int1() {
+    let mut pc = pc();
+    pc.set_flags(RFlags::TF);
+    pc.set_reg(Gpr::Rax, u64::from(sel::DATA0));
+    // mov ss, ax; int1
+    pc.code(&[0x8e, 0xd0, 0xf1]).run(2);
+    assert_eq!((pc.state.rip, hit(&pc), saved(&pc).0), (HANDLER, 0, 0x8003));
+    pc.go_on(1);
+    assert_eq!((pc.state.rip, hit(&pc)), (HANDLER + 1, 0));
+}
+
+#[test]
 fn each_iteration_of_a_repeated_instruction_is_stepped() {
     let mut pc = pc();
     pc.set_flags(RFlags::TF);

@@ -2,7 +2,7 @@
 
 use crate::machine::{DATA, Pc, STACK, STACK0, STACK3, TSS, attr, flat, sel};
 use hako_cpu::Why;
-use hako_x86::{Descriptor, Gate, Gpr, SegAttr, SegReg, Selector, SystemType, Vector};
+use hako_x86::{Descriptor, Gate, Gpr, SegAttr, SegReg, Segment, Selector, SystemType, Vector};
 
 fn far32(opcode: u8, selector: u16, offset: u32) -> Vec<u8> {
     let mut code = vec![opcode];
@@ -293,6 +293,17 @@ fn return_to_an_outer_level_drops_segments_it_may_not_use() {
     assert_eq!(selectors, [sel::DATA3, sel::CODE3, sel::DATA3, 0, sel::CONFORMING, 0]);
     assert_eq!(pc.seg(SegReg::Ds).attr, SegAttr::UNUSABLE);
     assert_eq!(pc.reg(Gpr::Rsp), STACK3);
+}
+
+#[test]
+fn a_dropped_segment_keeps_its_base() {
+    let mut pc = Pc::protected(0);
+    let gs = Segment { base: 0x40_0000, ..flat(0xc093).segment(sel::DATA0) };
+    pc.set_seg(SegReg::Gs, gs);
+    ret_frame(&mut pc, STACK, &[0x9000, u32::from(sel::CODE3), STACK3 as u32, u32::from(sel::DATA3)]);
+    pc.code(&[0xcb]).ok();
+    let gs = pc.seg(SegReg::Gs);
+    assert_eq!((gs.selector, gs.attr, gs.base), (0, SegAttr::UNUSABLE, 0x40_0000));
 }
 
 #[test]

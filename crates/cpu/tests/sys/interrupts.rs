@@ -277,6 +277,20 @@ fn sti_holds_interrupts_off_for_one_instruction() {
 }
 
 #[test]
+fn sti_holds_an_nmi_off_for_one_instruction() {
+    let mut pc = Pc::protected(0);
+    pc.gate(2, InterruptGate32, 0, sel::CODE0, HANDLER);
+    pc.poke(HANDLER, &[0x90; 2]);
+    // sti; nop; nop
+    pc.code(&[0xfb, 0x90, 0x90]).run(1);
+    pc.cpu.nmi();
+    pc.go_on(1);
+    assert_eq!(pc.state.rip, 0x8002);
+    pc.go_on(1);
+    assert_eq!(pc.state.rip, HANDLER + 1);
+}
+
+#[test]
 fn sti_cli_lets_nothing_through() {
     let mut pc = Pc::protected(0);
     pc.code(&[0xfb, 0xfa, 0x90]);
