@@ -68,6 +68,8 @@ impl Builder {
         log_ports: bool;
         /// How many CPUs; default 1.
         cpus: u8;
+        /// What CPUID tells; default x86-64-v2.
+        cpu: hako_x86::Model;
         /// Whether there are ACPI tables; default yes.
         acpi: bool;
         /// Whether kvm-unit-tests' test device is there; default no.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hako_loader::Protocol;
+use hako_x86::Model;
+use hako_x86::cpuid::X86_64_V2;
 
 use crate::trace::TraceSpec;
 
@@ -209,6 +211,8 @@ pub struct Config {
     pub protocol: Option<Protocol>,
     /// How many CPUs there are.
     pub cpus: u8,
+    /// What CPUID tells; on kvm as far as it supports that.
+    pub cpu: Model,
     /// Whether there are ACPI tables.
     pub acpi: bool,
     /// Whether kvm-unit-tests' test device is there.
@@ -268,6 +272,7 @@ impl Default for Config {
             modules: Vec::new(),
             protocol: None,
             cpus: 1,
+            cpu: X86_64_V2,
             acpi: true,
             testdev: false,
             rng: false,

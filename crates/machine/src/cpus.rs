@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hako_cpu::{Config, Cpu};
 use hako_engine::{Deadline, Debug, EngineError, Kick, Vcpu};
 use hako_engine_soft::SoftVcpu;
-use hako_x86::CpuState;
+use hako_x86::{CpuState, Model};
 
 /// Instructions of a turn.
 const TURN: u64 = 5_000;
@@ -37,10 +37,10 @@ impl Kick for KickAll {
 }
 
 impl SoftCpus {
-    /// `n` CPUs, of which the first is the bootstrap processor.
-    pub fn new(n: u8) -> SoftCpus {
+    /// `n` CPUs of a model, of which the first is the bootstrap processor.
+    pub fn new(n: u8, model: Model) -> SoftCpus {
         let n = n.max(1);
-        let cpus = (0..n).map(|i| SoftVcpu::new(Config::of(i, n))).collect();
+        let cpus = (0..n).map(|i| SoftVcpu::new(Config { model, ..Config::of(i, n) })).collect();
         SoftCpus { cpus, current: 0, began: 0, over: false, idle: 0 }
     }
 
@@ -237,7 +237,7 @@ mod tests {
         memory.write(Gpa(0x1000), first).unwrap();
         memory.write(Gpa(0x2000), second).unwrap();
         let mut wires = Wires { memory, sipi: None, said: Vec::new() };
-        let mut cpus = SoftCpus::new(2);
+        let mut cpus = SoftCpus::new(2, hako_x86::cpuid::X86_64_V2);
         let mut state = CpuState { rip: 0x1000, ..CpuState::reset() };
         state.seg = [Segment::real(0); 6];
         state.seg[SegReg::Cs as usize].attr = CpuState::reset().segment(SegReg::Cs).attr;

@@ -6,7 +6,6 @@ use hako_engine::{Deadline, Debug, EngineError, Exit, ExitKind, IrqSink, Kick, V
 use hako_engine_kvm::{CpuidModel, IrqchipState, KvmVcpu, LapicState, Vm, VmConfig};
 use hako_mem::GuestMemory;
 use hako_x86::CpuState;
-use hako_x86::cpuid::X86_64_V2;
 
 use crate::config::{ClockKind, Config, EngineChoice, MachineKind};
 use crate::core::Core;
@@ -39,7 +38,7 @@ type Made = (Engine, Option<Box<dyn IrqSink>>);
 /// Makes the engine asked for. `auto` makes the VM that would be used and measures in it; why it chose what it chose
 /// becomes a note.
 pub(crate) fn make(config: &Config, memory: &GuestMemory, notes: &mut Vec<String>) -> Result<Made, Error> {
-    let soft = || (Engine::Soft(Box::new(SoftCpus::new(config.cpus))), None);
+    let soft = || (Engine::Soft(Box::new(SoftCpus::new(config.cpus, config.cpu))), None);
     match config.engine {
         EngineChoice::Soft => Ok(soft()),
         EngineChoice::Kvm => Ok(kvm(config, memory)?),
@@ -67,7 +66,7 @@ fn kvm(config: &Config, memory: &GuestMemory) -> Result<Made, EngineError> {
         irqchip: pc,
         pit_reinject: false,
         cpus,
-        cpuid: pc.then(|| CpuidModel::of(&X86_64_V2)),
+        cpuid: pc.then(|| CpuidModel::of(&config.cpu)),
         msr_exits: pc,
     };
     let vm = Vm::new(config, memory)?;

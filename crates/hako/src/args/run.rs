@@ -10,6 +10,8 @@ use hako_machine::{
     ClockKind, Config, DiskSpec, EngineChoice, FirmwareChoice, MachineKind, ModuleSpec, SinkSpec, Source,
 };
 
+use hako_x86::Model;
+
 use super::values::{self, BootOrder, Port};
 
 /// Which CPU executes the guest.
@@ -167,6 +169,10 @@ pub struct RunOptions {
     #[arg(long, value_enum)]
     pub protocol: Option<Protocol>,
 
+    /// What CPUID tells.
+    #[arg(long, help = "The CPU model: x86-64-v2, or max (all that hako's own CPU has); a wrong name lists all", value_name = "MODEL[,+F][,-F]", default_value = "x86-64-v2", value_parser = values::cpu)]
+    pub cpu: Model,
+
     /// How many CPUs there are
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
     pub cpus: u8,
@@ -275,6 +281,7 @@ impl RunOptions {
             modules: self.module.clone(),
             protocol: self.protocol.map(Into::into),
             cpus: self.cpus,
+            cpu: self.cpu,
             acpi: !self.no_acpi,
             testdev: self.testdev,
             rng: self.rng,

@@ -39,6 +39,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a time that is positive and not endless".into())
 }
 
+/// A CPU model with features added and taken away.
+pub fn cpu(text: &str) -> Result<hako_x86::Model, String> {
+    hako_x86::parse_cpu(text).map_err(|why| why.to_string())
+}
+
 /// A port number, decimal or 0x..., or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port(pub Option<u16>);
