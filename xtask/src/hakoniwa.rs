@@ -221,6 +221,13 @@ fn test() -> Outcome {
     let samples = guests::samples(&read(&image.kernel)?, read(&image.archive)?);
     let log = boot(&package(&samples)?, Place::Bochs, false)?;
     judge("guests", Place::Bochs, &log, &guests::SAMPLES_SAY)?;
+    match guests::linux()? {
+        Some(linux) => {
+            let log = boot(&package(&linux.files()?)?, Place::Bochs, false)?;
+            judge("two Linux guests", Place::Bochs, &log, &guests::LINUX_SAYS)?;
+        }
+        None => eprintln!("xtask: no Linux guests: `cargo xtask guests disk --tiny-kernel` prepares them"),
+    }
     eprintln!("xtask: hakoniwa's tests took {} s", start.elapsed().as_secs());
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! Everything lies in a cache outside the source tree and is made once. Nothing of it is ours to distribute, so nothing of
 //! it is in the repository.
 
-mod cache;
+pub mod cache;
 mod cpio;
 mod image;
 mod initramfs;

@@ -1,11 +1,12 @@
 //! What guests run in the microkernel: files for its boot archive, and the lines that describe them to its servers.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::io;
+use crate::guests::cache::Cache;
 
 /// A guest of the user's.
 #[derive(Args, Clone, Debug, Default)]
@@ -43,19 +44,6 @@ pub struct Guests {
 pub type File = (String, Vec<u8>);
 
 impl Guests {
-    /// A guest made of a kernel and a disk, twice: each in a server of its own.
-    pub fn two(kernel: &Path, disk: &Path) -> Guests {
-        Guests {
-            guest: Some(kernel.into()),
-            disk: Some(disk.into()),
-            append: "console=ttyS0 root=/dev/vda1 rw".into(),
-            ram: 64,
-            count: 1,
-            servers: 2,
-            ..Guests::default()
-        }
-    }
-
     /// The files that the archive needs for it; none without a guest.
     pub fn files(&self) -> Result<Vec<File>, String> {
         if self.guest.is_none() && self.disk.is_none() {
@@ -105,5 +93,32 @@ pub const SAMPLES_SAY: [&str; 5] = [
     "rom: halted for good",
     "sector: A",
     "nested: [init] hakoniwa: verdict: ok",
+    "[clock] verdict: ok",
+];
+
+/// Two guests with the small kernel and the disk that `cargo xtask guests` prepares, each in a server of its own; none
+/// where they are not prepared.
+pub fn linux() -> Result<Option<Guests>, String> {
+    let cache = Cache::open()?;
+    let [kernel, disk] = ["tiny/up-mptable/vmlinux", "disk/root.img"].map(|name| cache.path(name));
+    if !kernel.exists() || !disk.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Guests {
+        guest: Some(kernel),
+        disk: Some(disk),
+        append: "console=ttyS0 root=/dev/vda1 rw".into(),
+        ram: 64,
+        count: 1,
+        servers: 2,
+        ..Guests::default()
+    }))
+}
+
+/// What the log of the two must have.
+pub const LINUX_SAYS: [&str; 4] = [
+    "guest0: Run /sbin/init as init process",
+    "guest1: Run /sbin/init as init process",
+    "all guests have ended, 0 of them badly",
     "[clock] verdict: ok",
 ];
