@@ -208,6 +208,11 @@ impl Cpu {
         self.count
     }
 
+    /// Whether it is halted and an interrupt would wake it.
+    pub fn awaits_interrupt(&self) -> bool {
+        self.activity == Activity::Halted && self.flag(RFlags::IF)
+    }
+
     /// The exceptions delivered last.
     pub fn faults(&self) -> &FaultLog {
         &self.faults

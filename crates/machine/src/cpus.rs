@@ -153,6 +153,11 @@ impl SoftCpus {
         self.cpus.iter_mut().map(|c| c.cpu().state()).collect()
     }
 
+    /// Whether an interrupt would wake one that is halted.
+    pub fn await_interrupt(&mut self) -> bool {
+        self.cpus.iter_mut().any(|c| c.cpu().awaits_interrupt())
+    }
+
     /// Host debugging of all.
     pub fn set_debug(&mut self, debug: &Debug) -> Result<(), EngineError> {
         self.cpus.iter_mut().try_for_each(|c| c.set_debug(debug))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hako_engine::{Deadline, Debug, EngineError, Exit, ExitKind, IrqSink, Kick, Vcpu};
 use hako_engine_kvm::{CpuidModel, IrqchipState, KvmVcpu, LapicState, Vm, VmConfig};
 use hako_mem::GuestMemory;
-use hako_x86::CpuState;
+use hako_x86::{Activity, CpuState, RFlags};
 
 use crate::config::{ClockKind, Config, EngineChoice, MachineKind};
 use crate::core::Core;
@@ -194,6 +194,15 @@ impl Engine {
             Engine::Soft(v) => Ok(v.states()),
             Engine::Kvm(k) => k.cpus.all().iter_mut().map(|v| v.state(core)).collect(),
         }
+    }
+
+    /// Whether an interrupt would wake a CPU that is halted.
+    pub fn await_interrupt(&mut self, core: &mut Core) -> Result<bool, EngineError> {
+        if let Engine::Soft(v) = self {
+            return Ok(v.await_interrupt());
+        }
+        let waits = |s: &CpuState| s.activity == Activity::Halted && s.rflags.contains(RFlags::IF);
+        Ok(self.states(core)?.iter().any(waits))
     }
 
     /// Host debugging of all CPUs.

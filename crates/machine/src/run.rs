@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use hako_chips::Wish;
-use hako_engine::{Deadline, Exit, ExitKind, Time};
-use hako_x86::{Activity, CpuState, RFlags};
+use hako_engine::{Deadline, EngineError, Exit, ExitKind, Time};
 
 use crate::config::{MachineKind, TripleFault};
 use crate::engine::Engine;
@@ -187,18 +186,19 @@ impl Machine {
         if !rest {
             return Ok(());
         }
-        let states = self.states().map_err(|e| Ended::Failed(e.to_string()))?;
-        let wakes = |s: &CpuState| s.activity == Activity::Halted && s.rflags.contains(RFlags::IF);
-        if !states.iter().any(wakes) {
+        let failed = |e: EngineError| Ended::Failed(e.to_string());
+        if !self.engine.await_interrupt(&mut self.core).map_err(failed)? {
             return Err(Ended::HaltedForGood);
         }
-        if let ([state], true) = (states.as_slice(), self.config.detect_hang) {
+        if self.config.detect_hang
+            && let [state] = self.states().map_err(failed)?.as_slice()
+        {
             self.watch_halt(state)?;
         }
         let wake = self.core.next_event();
         // Looked at first: an end of input that comes after it ends the sleep below.
         let open = self.inbox.with(|w| w.open);
-        let timer = self.engine.timer_can_wake().map_err(|e| Ended::Failed(e.to_string()))?;
+        let timer = self.engine.timer_can_wake().map_err(failed)?;
         if !timer && self.core.board.next_wake() == Time::NEVER && !self.input_possible() {
             return Err(Ended::HaltedForGood);
         }
