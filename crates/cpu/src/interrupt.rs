@@ -75,9 +75,11 @@ pub(crate) fn into(cx: &mut Cx<'_>, _op: &Op) -> Step {
     if cx.cpu.fl.of() { requested(cx, Vector::OF, Source::Software) } else { Ok(()) }
 }
 
-/// INT1: #DB on request, without DR6 and without a check of the gate's DPL.
+/// INT1: #DB on request, without DR6 and without a check of the gate's DPL. Traps that MOV SS held off come with it.
 pub(crate) fn int1(cx: &mut Cx<'_>, _op: &Op) -> Step {
-    requested(cx, Vector::DB, Source::Exception)
+    requested(cx, Vector::DB, Source::Exception)?;
+    debug::trap(cx.cpu);
+    Ok(())
 }
 
 /// An exception that an instruction asks for.

@@ -93,6 +93,19 @@ fn a_step_held_off_by_mov_ss_does_not_outlive_int1() {
 }
 
 #[test]
+fn int1_brings_the_data_breakpoint_that_mov_ss_held_off() {
+    let mut pc = pc();
+    pc.poke16(DATA, sel::DATA0);
+    pc.state.dr[0] = DATA;
+    pc.state.dr7 |= 1 | 3 << 16;
+    // mov ss, [DATA]; int1
+    pc.code(&[0x8e, 0x15, 0, 0xa0, 0, 0, 0xf1]).run(2);
+    assert_eq!((pc.state.rip, hit(&pc), saved(&pc).0), (HANDLER, B0, 0x8007));
+    pc.go_on(1);
+    assert_eq!(pc.state.rip, HANDLER + 1);
+}
+
+#[test]
 fn each_iteration_of_a_repeated_instruction_is_stepped() {
     let mut pc = pc();
     pc.set_flags(RFlags::TF);
