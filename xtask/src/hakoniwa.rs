@@ -39,6 +39,8 @@ pub enum Place {
     QemuPvh,
     /// GRUB from a disc, with VT-x
     Bochs,
+    /// hako's own CPU, Multiboot, no VT-x
+    Hako,
 }
 
 /// Programs and the files of the archive, in order.
@@ -214,7 +216,9 @@ fn test() -> Outcome {
         ],
     ]
     .concat();
-    for (place, needed) in [(Place::Qemu, &without), (Place::QemuPvh, &without), (Place::Bochs, &with)] {
+    let places =
+        [(Place::Qemu, &without), (Place::QemuPvh, &without), (Place::Hako, &without), (Place::Bochs, &with)];
+    for (place, needed) in places {
         judge("self test", place, &boot(&image, place, false)?, needed)?;
     }
     let read = |path: &Path| io(path, fs::read(path));
@@ -266,6 +270,7 @@ fn boot(image: &Image, place: Place, show: bool) -> Result<String, String> {
         Place::Qemu => qemu(&image.kernel, image, &serial)?,
         Place::QemuPvh => qemu(&image.pvh, image, &serial)?,
         Place::Bochs => bochs(image, &serial)?,
+        Place::Hako => hako(image, &serial),
     };
     command.current_dir(&image.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|why| format!("{command:?} did not start: {why}"))?;
@@ -315,6 +320,16 @@ fn qemu(kernel: &Path, image: &Image, serial: &Path) -> Result<Command, String> 
     command.arg("-serial").arg(format!("file:{}", serial.display()));
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(&image.archive);
     Ok(command)
+}
+
+fn hako(image: &Image, serial: &Path) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .args(["run", "--quiet", "--package", "hako", "--manifest-path"])
+        .arg(tools::root().join("Cargo.toml"));
+    command.args(["--", "run", "--engine", "soft", "--clock", "virtual", "--memory", "512M", "--serial"]);
+    command.arg(format!("file:{}", serial.display())).arg(&image.kernel).arg("--initrd").arg(&image.archive);
+    command
 }
 
 fn bochs(image: &Image, serial: &Path) -> Result<Command, String> {
