@@ -51,7 +51,7 @@ impl Rig {
             boot: vec![Drive::HardDisk(0), Drive::Cdrom(0), Drive::Floppy(0)],
             rtc: 946_684_800,
             post: true,
-            devices: vec![Device::new(), Device::new()],
+            devices: vec![Device::function(), Device::function()],
             coms: [true; 4],
             testdev: true,
             ..PcConfig::new(layout)
@@ -213,7 +213,8 @@ fn play(rig: &mut Rig, bios: &mut Bios, input: &mut Input<'_>, cpu: u8, now: Tim
         }
         24 => {
             // A register of a PCI function, by the first mechanism or the second.
-            let (slot, register, value) = (u32::from(input.u8() % 6), u32::from(input.u8() & 0x7c), input.u32());
+            let (slot, register, value) =
+                (u32::from(input.u8() % 6), u32::from(input.u8() & 0x7c), input.u32());
             let value = if input.u8() & 1 == 0 { value & 0x7 } else { value };
             if input.u8() & 1 == 0 {
                 let at = Gpa(0xe000_0000 | u64::from(slot << 15 | register));

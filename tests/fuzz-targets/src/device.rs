@@ -20,11 +20,13 @@ const SIZES: [(u8, BarKind, u64); 3] = [
 
 impl Device {
     /// The device with its configuration space.
-    pub fn new() -> (ConfigSpace, Box<dyn PciDevice>) {
+    pub fn function() -> (ConfigSpace, Box<dyn PciDevice>) {
         let id = Identity { vendor: 0x1af4, device: 0xffff, interrupt_pin: 1, ..Identity::default() };
         let mut config = SIZES
             .iter()
-            .fold(ConfigSpace::new(id, &[]), |config, (n, kind, size)| config.with_bar(Bar::new(*n, *kind, *size)))
+            .fold(ConfigSpace::new(id, &[]), |config, (n, kind, size)| {
+                config.with_bar(Bar::new(*n, *kind, *size))
+            })
             .with_bar(Bar::rom(0x1000));
         assert!(config.add_capability(9, &[8, 0, 0, 0, 0, 0], &[0, 0, 0xff, 0xff, 0xff, 0xff]).is_some());
         (config, Box::new(Device { value: 0, alarm: Time::NEVER }))
@@ -47,7 +49,9 @@ impl PciDevice for Device {
         self.value = data[0];
         match offset & 7 {
             0 => drop(env.config.set_interrupt(self.value & 1 != 0)),
-            1 => env.msis.push(Msi { address: 0xfee0_0000 | u64::from(self.value) << 12, data: self.value.into() }),
+            1 => env
+                .msis
+                .push(Msi { address: 0xfee0_0000 | u64::from(self.value) << 12, data: self.value.into() }),
             2 => self.alarm = Time(env.now.0.saturating_add(1 + u64::from(self.value) * 1000)),
             3 if env.bus_master() => drop(env.memory.write(Gpa(u64::from(self.value) << 12), data)),
             _ => {}

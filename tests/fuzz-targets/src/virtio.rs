@@ -123,13 +123,13 @@ impl Rig {
             (input.pick(&QUEUES), u64::from(input.u8() % 16), u64::from(input.u8() % 5));
         for n in head..=head + count {
             let (gpa, len) = (input.wild() % (2 * RAM), input.wild() as u32);
-            let len = if input.u8() % 8 == 0 { len } else { len % 0x1001 };
+            let len = if input.u8().is_multiple_of(8) { len } else { len % 0x1001 };
             // Mostly as it should be: readable ones first, each leading to the next one.
             let mut flags = u16::from(n < head + count) | if n > head { 2 } else { 0 };
-            if input.u8() % 8 == 0 {
+            if input.u8().is_multiple_of(8) {
                 flags ^= u16::from(input.u8() % 8);
             }
-            let next = if input.u8() % 16 == 0 { input.u16() } else { n as u16 + 1 };
+            let next = if input.u8().is_multiple_of(16) { input.u16() } else { n as u16 + 1 };
             let raw =
                 u128::from(gpa) | u128::from(len) << 64 | u128::from(flags) << 96 | u128::from(next) << 112;
             let _ = self.memory.store(Gpa(queue + 16 * n), raw);
@@ -194,7 +194,7 @@ impl Rig {
 pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let kind = input.u8();
-    let flavour = if input.u8() % 2 == 0 { Flavour::Modern } else { Flavour::Legacy };
+    let flavour = if input.u8().is_multiple_of(2) { Flavour::Modern } else { Flavour::Legacy };
     let (config, device) = device(kind, flavour);
     let memory = GuestMemory::flat(RAM);
     let mut rig = Rig { kind, flavour, config, device, memory, msis: Vec::new(), clock: Clock::default() };
@@ -228,7 +228,7 @@ pub fn run(bytes: &[u8]) {
                 rig.call(|d, env| assert!(d.input(env, bytes) <= bytes.len()));
             }
             8 => rig.transplant(),
-            9 if input.u8() % 8 == 0 => {
+            9 if input.u8().is_multiple_of(8) => {
                 rig.device.reset();
                 rig.config.reset();
             }

@@ -315,7 +315,7 @@ mod tests {
             let mut f = tempfile::NamedTempFile::new().unwrap();
             let mut bytes = vec![0xff; len];
             bytes[..4].copy_from_slice(b"QFI\xfb");
-            std::io::Write::write_all(&mut f, &bytes).unwrap();
+            io::Write::write_all(&mut f, &bytes).unwrap();
             let e = open(&f.path().to_path_buf().into()).err().unwrap();
             assert_eq!(e.status(), 4, "{e}");
         }
