@@ -100,7 +100,7 @@ fn sixteen_byte_operands_must_be_aligned_but_for_few() {
             g.load(&s);
             g.execute(&op)
         };
-        let wide = fault_at(&mut g, host::END.next_multiple_of(1 << 30) - 8) == Some(Vector::PF);
+        let wide = fault_at(&mut g, END.next_multiple_of(1 << 30) - 8) == Some(Vector::PF);
         let misaligned = fault_at(&mut g, DATA + 8);
         match misaligned {
             Some(Vector::GP) => {
