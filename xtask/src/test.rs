@@ -5,7 +5,7 @@ use std::process::Command;
 
 use clap::Args;
 
-use crate::{Outcome, hakoniwa, tools};
+use crate::{Outcome, guests, hakoniwa, tools};
 
 /// Options of `test`.
 #[derive(Args)]
@@ -37,7 +37,13 @@ pub fn run(options: &Options) -> Outcome {
         tools::ISOLINUX,
         tools::XORRISO,
         tools::MTOOLS,
+        tools::QEMU_IMG,
+        tools::IASL,
+        tools::MKE2FS,
     ])?;
+    if let Err(why) = guests::for_tests() {
+        eprintln!("xtask: no Linux to test with, its tests pass over it: {why}");
+    }
     if !options.quick {
         tools::cargo(&["fmt", "--all", "--check"])?;
         tools::cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;

@@ -46,6 +46,10 @@ pub const KERNEL_BUILD: [Need; 7] = [
     Need { what: "/usr/include/libelf.h", package: "libelf-dev" },
     XZ,
 ];
+/// Makes and checks qcow2 images.
+pub const QEMU_IMG: Need = Need { what: "qemu-img", package: "qemu-utils" };
+/// Takes ACPI tables apart.
+pub const IASL: Need = Need { what: "iasl", package: "acpica-tools" };
 /// The rival with a translator.
 pub const QEMU: Need = Need { what: "qemu-system-x86_64", package: "qemu-system-x86" };
 /// The rival with an interpreter.

@@ -59,10 +59,17 @@ pub fn run(options: &Options) -> Outcome {
         }
     }
     if options.tiny_kernel {
-        tiny::prepare(&cache)?;
+        tiny::prepare(&cache, &tiny::VARIANTS)?;
     }
     println!("{}", cache.path("").display());
     Ok(())
+}
+
+/// What the tests want: the disk, and the small kernels but for the one for slow machines. Made once, in some minutes.
+pub fn for_tests() -> Outcome {
+    let cache = Cache::open()?;
+    image::prepare(&cache)?;
+    tiny::prepare(&cache, &["up-mptable", "smp-acpi"])
 }
 
 /// debian-installer's text images.

@@ -13,16 +13,16 @@ use crate::{Outcome, tools};
 /// The source package.
 const SOURCE: &str = "linux-source-6.1";
 /// The variants: guests/linux/NAME.config above guests/linux/base.config.
-const VARIANTS: [&str; 3] = ["up-mptable", "soft-kvm", "smp-acpi"];
+pub const VARIANTS: [&str; 3] = ["up-mptable", "soft-kvm", "smp-acpi"];
 
-/// Builds what is missing or out of date.
-pub fn prepare(cache: &Cache) -> Outcome {
+/// Builds what is missing or out of date of these variants.
+pub fn prepare(cache: &Cache, variants: &[&str]) -> Outcome {
     let folder = tools::root().join("guests/linux");
     let read = |name: &str| {
         let path = folder.join(format!("{name}.config"));
         at(&path, fs::read_to_string(&path))
     };
-    for variant in VARIANTS {
+    for variant in variants {
         let config = format!("{}{}", read("base")?, read(variant)?);
         let done = cache.path("tiny").join(variant);
         let stamp = stamp(&config);
