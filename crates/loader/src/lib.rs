@@ -1,6 +1,6 @@
 //! Image formats: PVH, bzImage, Multiboot 1 and 2, turned into memory contents and a CPU state.
 //!
-//! [`detect`] says by content how an image wants to be booted; [`plan`] checks everything in it and gives each part its
+//! [`detect`] says by content how an image wants to be booted; [`plan()`] checks everything in it and gives each part its
 //! place, touching no memory; [`Plan::write`] writes. [`load`] is both. Files that lie about their sizes, overlap or don't
 //! fit are an error that names what, where, and the remedy.
 //!
@@ -52,7 +52,7 @@ pub fn plan<'a>(image: &'a [u8], request: &Request<'a>) -> Result<Plan<'a>, Load
     }
 }
 
-/// Loads an image: [`plan`], then [`Plan::write`].
+/// Loads an image: [`plan()`], then [`Plan::write`].
 pub fn load<'a>(image: &'a [u8], request: &Request<'a>, memory: &GuestMemory) -> Result<Loaded, LoadError> {
     plan(image, request)?.write(memory).map_err(|why| LoadError::Unsupported {
         what: alloc::format!("the memory map promises RAM that is not there: {why}"),
