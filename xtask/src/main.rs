@@ -31,8 +31,8 @@ enum Command {
     Test(test::Options),
     /// Measure hako beside QEMU (TCG) and Bochs and print ratios
     Bench(bench::Options),
-    /// Everything that takes too long for CI; writes docs/conformance.md
-    Full,
+    /// Everything that takes too long for CI, most of an hour; writes what came of it into docs/conformance.md
+    Full(full::Options),
     /// Prepare the stock guests that hako is tried with: kernels, RAM disks, a root disk, from Debian packages, without root
     Guests(guests::Options),
     /// The microkernel: build, run and test it
@@ -45,7 +45,7 @@ fn main() {
         Command::Demo => demo::run(),
         Command::Test(options) => test::run(&options),
         Command::Bench(options) => bench::run(&options),
-        Command::Full => full::run(),
+        Command::Full(options) => full::run(&options),
         Command::Guests(options) => guests::run(&options),
         Command::Hakoniwa(action) => hakoniwa::run(&action),
     };

@@ -1,6 +1,6 @@
 //! What a child process costs: CPU time, wall time, peak memory.
 
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// The cost of one run.
@@ -27,10 +27,15 @@ impl Cost {
 
 /// Runs a command with its streams closed and returns what it cost.
 pub fn cost(command: &mut Command) -> Result<(Cost, ExitStatus), String> {
-    use std::os::unix::process::ExitStatusExt;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let start = Instant::now();
     let child = command.spawn().map_err(|why| format!("{command:?} did not start: {why}"))?;
+    await_cost(&child, start)
+}
+
+/// Waits for the end of a child that nobody has waited for and returns what it cost since `start`.
+pub fn await_cost(child: &Child, start: Instant) -> Result<(Cost, ExitStatus), String> {
+    use std::os::unix::process::ExitStatusExt;
     let pid = libc::pid_t::try_from(child.id())
         .map_err(|_| "the child's process ID is out of range".to_string())?;
     let mut status = 0;
@@ -40,7 +45,7 @@ pub fn cost(command: &mut Command) -> Result<(Cost, ExitStatus), String> {
     let waited = unsafe { libc::wait4(pid, &mut status, 0, &mut usage) };
     let wall = start.elapsed();
     if waited != pid {
-        return Err(format!("{command:?}: its end could not be observed"));
+        return Err(format!("process {pid}: its end could not be observed"));
     }
     let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
     let cost =

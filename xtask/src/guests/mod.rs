@@ -28,6 +28,13 @@ pub struct Options {
     tiny_kernel: bool,
 }
 
+impl Options {
+    /// All guests.
+    pub fn everything() -> Options {
+        Options { what: What::value_variants().to_vec(), tiny_kernel: true }
+    }
+}
+
 /// A guest.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
@@ -44,10 +51,9 @@ enum What {
 /// Runs `guests`.
 pub fn run(options: &Options) -> Outcome {
     let cache = Cache::open()?;
-    let all = [What::Cloud, What::Generic, What::Disk, What::Installer];
     let wanted: &[What] = match options.what.as_slice() {
         [] if options.tiny_kernel => &[What::Disk],
-        [] => &all,
+        [] => What::value_variants(),
         some => some,
     };
     for what in wanted {
