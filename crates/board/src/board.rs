@@ -141,6 +141,22 @@ impl Board {
         }
     }
 
+    /// Bytes for the PCI device at `at` from outside; how many it took.
+    pub fn device_input(&mut self, now: Time, at: Bdf, bytes: &[u8]) -> (usize, Attention) {
+        match self {
+            Board::Bare(_) => (0, Attention::empty()),
+            Board::Pc(b) => b.device_input(now, at, bytes),
+        }
+    }
+
+    /// How many bytes the PCI device at `at` would take now.
+    pub fn device_room(&self, at: Bdf) -> usize {
+        match self {
+            Board::Bare(_) => 0,
+            Board::Pc(b) => b.device_room(at),
+        }
+    }
+
     /// When `tick` is wanted next.
     pub fn next_event(&self) -> Time {
         match self {

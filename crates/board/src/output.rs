@@ -9,6 +9,8 @@ pub struct Output {
     pub serial: Vec<u8>,
     /// COM2 to COM4.
     pub coms: [Vec<u8>; 3],
+    /// A console on the PCI bus.
+    pub console: Vec<u8>,
     /// Ports 0x402 and 0xe9.
     pub debugcon: Vec<u8>,
     /// Characters that INT 10h of the built-in firmware printed.
@@ -19,7 +21,8 @@ impl Output {
     /// Whether there is nothing to fetch.
     pub fn is_empty(&self) -> bool {
         let coms = self.coms.iter().all(Vec::is_empty);
-        self.serial.is_empty() && self.debugcon.is_empty() && self.printed.is_empty() && coms
+        let own = self.serial.is_empty() && self.debugcon.is_empty() && self.printed.is_empty();
+        own && coms && self.console.is_empty()
     }
 
     /// What a serial port has sent, 0 for COM1.
@@ -30,6 +33,7 @@ impl Output {
     /// Forgets everything and keeps the buffers.
     pub fn clear(&mut self) {
         self.serial.clear();
+        self.console.clear();
         self.debugcon.clear();
         self.printed.clear();
         self.coms.iter_mut().for_each(Vec::clear);

@@ -11,7 +11,7 @@ use crate::{Backing, PAGE_SIZE, Slab};
 struct Mapping {
     base: NonNull<u8>,
     len: usize,
-    _fd: OwnedFd,
+    fd: OwnedFd,
 }
 
 // SAFETY: the mapping is owned by this value alone and only reached through raw pointers.
@@ -25,6 +25,12 @@ unsafe impl Backing for Mapping {
     }
     fn len(&self) -> usize {
         self.len
+    }
+    fn discard(&self, at: usize, len: usize) -> bool {
+        let (Ok(at), Ok(len)) = (libc::off_t::try_from(at), libc::off_t::try_from(len)) else { return false };
+        let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        // SAFETY: a plain system call on our own descriptor. The mapping stays: its pages become empty ones.
+        unsafe { libc::fallocate(self.fd.as_raw_fd(), mode, at, len) == 0 }
     }
 }
 
@@ -67,8 +73,49 @@ pub fn slab(len: u64) -> io::Result<Slab> {
     };
     match NonNull::new(base.cast::<u8>()) {
         Some(base) if base.as_ptr().cast() != libc::MAP_FAILED => {
-            Ok(Slab::new(Box::new(Mapping { base, len: bytes, _fd: fd })))
+            Ok(Slab::new(Box::new(Mapping { base, len: bytes, fd })))
         }
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::{PageFlags, SlabOffset};
+
+    /// Which pages of the slab have storage on the host.
+    fn resident(slab: &Slab) -> Vec<bool> {
+        let mut pages = vec![0u8; (slab.len() / PAGE_SIZE) as usize];
+        // SAFETY: the slab is mapped for its length, and the vector has a byte for each of its pages.
+        let done = unsafe {
+            libc::mincore(slab.host_base().as_ptr().cast(), slab.len() as usize, pages.as_mut_ptr())
+        };
+        assert_eq!(done, 0);
+        pages.iter().map(|page| page & 1 != 0).collect()
+    }
+
+    #[test]
+    fn discarded_pages_have_no_storage_and_read_as_zeros() {
+        let slab = slab(4 * PAGE_SIZE).unwrap();
+        slab.fill(SlabOffset(0), 4 * PAGE_SIZE, 0x5a);
+        slab.clear_flags(SlabOffset(PAGE_SIZE), PageFlags::DIRTY);
+        assert!(slab.discard(SlabOffset(1), 3 * PAGE_SIZE));
+        assert_eq!(resident(&slab), [true, false, false, true], "whole pages only");
+        assert_eq!((slab.load::<u8>(PAGE_SIZE), slab.load::<u8>(3 * PAGE_SIZE - 1)), (0, 0));
+        assert_eq!((slab.load::<u8>(PAGE_SIZE - 1), slab.load::<u8>(3 * PAGE_SIZE)), (0x5a, 0x5a));
+        assert!(slab.flags(SlabOffset(PAGE_SIZE)).has(PageFlags::DIRTY), "code caches and dirty logs know");
+    }
+
+    #[test]
+    fn nothing_outside_of_the_slab_is_discarded() {
+        let slab = slab(PAGE_SIZE).unwrap();
+        for (at, len) in [(0, 2 * PAGE_SIZE), (PAGE_SIZE, PAGE_SIZE), (u64::MAX, 1), (u64::MAX, u64::MAX)] {
+            assert!(!slab.discard(SlabOffset(at), len), "{at:#x} {len:#x}");
+        }
+        assert!(!Slab::heap(PAGE_SIZE).discard(SlabOffset(0), PAGE_SIZE), "the allocator's memory stays");
     }
 }

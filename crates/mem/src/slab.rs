@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-use crate::{PAGE_SHIFT, PAGE_SIZE, Word};
+use crate::{PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, Word};
 
 /// A byte offset into a [`Slab`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -53,6 +53,10 @@ pub unsafe trait Backing: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// Gives the storage of whole pages back to the host, so that they read as zeros; whether it did.
+    fn discard(&self, _at: usize, _len: usize) -> bool {
+        false
+    }
 }
 
 /// Zeroed memory from the global allocator: for tests and for hosts without mmap.
@@ -92,10 +96,10 @@ pub struct Slab {
     flags: Vec<AtomicU16>,
     code_epoch: AtomicU64,
     code_marks: AtomicU64,
-    _backing: Box<dyn Backing>,
+    backing: Box<dyn Backing>,
 }
 
-// SAFETY: `base` points into `_backing`, which is Send + Sync; accesses are copies through raw pointers.
+// SAFETY: `base` points into `backing`, which is Send + Sync; accesses are copies through raw pointers.
 unsafe impl Send for Slab {}
 // SAFETY: as above.
 unsafe impl Sync for Slab {}
@@ -112,7 +116,7 @@ impl Slab {
             flags,
             code_epoch: AtomicU64::new(0),
             code_marks: AtomicU64::new(0),
-            _backing: backing,
+            backing,
         }
     }
 
@@ -203,6 +207,18 @@ impl Slab {
             }
             None => false,
         }
+    }
+
+    /// Gives the storage of the whole pages in a range back to the host, which then read as zeros, and marks them;
+    /// `false` and no change where the backing memory cannot, or the range leaves the slab.
+    pub fn discard(&self, off: SlabOffset, len: u64) -> bool {
+        let Some(end) = off.0.checked_add(len).filter(|end| *end <= self.len) else { return false };
+        let (first, end) = (off.0.next_multiple_of(PAGE_SIZE), end & !PAGE_MASK);
+        if first >= end || !self.backing.discard(first as usize, (end - first) as usize) {
+            return false;
+        }
+        self.note_write(SlabOffset(first), end - first);
+        true
     }
 
     /// Sets `len` bytes to `value` and marks the pages; `false` and no change when the range leaves the slab.

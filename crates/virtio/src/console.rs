@@ -107,9 +107,13 @@ impl Serve for Port {
     }
 
     fn input(&mut self, bytes: &[u8]) -> usize {
-        let taken = bytes.len().min(MOST_INPUT.saturating_sub(self.input.len()));
+        let taken = bytes.len().min(self.input_room());
         self.input.extend(&bytes[..taken]);
         taken
+    }
+
+    fn input_room(&self) -> usize {
+        MOST_INPUT.saturating_sub(self.input.len())
     }
 
     fn output(&mut self, to: &mut Vec<u8>) {

@@ -422,6 +422,10 @@ impl PciDevice for Function {
         taken
     }
 
+    fn input_room(&self) -> usize {
+        self.worker.as_ref().map_or(0, Worker::input_room)
+    }
+
     fn output(&mut self, to: &mut Vec<u8>) {
         if let Some(worker) = &mut self.worker {
             worker.serve().output(to);

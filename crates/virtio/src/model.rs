@@ -52,6 +52,10 @@ pub trait Serve: Send {
     fn input(&mut self, _bytes: &[u8]) -> usize {
         0
     }
+    /// How many bytes `input` would take now.
+    fn input_room(&self) -> usize {
+        0
+    }
     /// Moves what the guest said to the end of `to`.
     fn output(&mut self, _to: &mut Vec<u8>) {}
     /// What would be lost with this value: bytes on their way, a generator's position.

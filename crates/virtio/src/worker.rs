@@ -61,6 +61,11 @@ impl Worker {
         &mut *self.serve
     }
 
+    /// How much input the backend would take.
+    pub(crate) fn input_room(&self) -> usize {
+        self.serve.input_room()
+    }
+
     pub(crate) fn queue(&mut self, queue: u16) -> Option<&mut Option<Queue>> {
         self.queues.get_mut(usize::from(queue))
     }

@@ -189,6 +189,7 @@ impl Pc {
         let config = self.pci.function_mut(slot.at)?;
         let mut env = Env { config, memory: &self.memory, now, msis };
         let result = f(&mut *slot.device, &mut env);
+        slot.device.output(&mut self.output.console);
         let master = env.bus_master();
         self.touched |= Touched::DEVICES | Touched::LINES;
         for msi in self.devices.msis.drain(..) {
@@ -294,6 +295,18 @@ impl Pc {
                 self.call(now, n, |d, env| d.tick(env));
             }
         }
+    }
+
+    /// Bytes for a device from outside; how many it took.
+    pub fn device_input(&mut self, now: Time, at: Bdf, bytes: &[u8]) -> (usize, Attention) {
+        let device = self.devices.index(at);
+        let taken = device.and_then(|n| self.call(now, n, |d, env| d.input(env, bytes)));
+        (taken.unwrap_or(0), self.attention(None))
+    }
+
+    /// How many bytes a device would take now.
+    pub fn device_room(&self, at: Bdf) -> usize {
+        self.devices.index(at).map_or(0, |n| self.devices.slots[n].device.input_room())
     }
 
     /// Something has come for a device from outside of the machine: lets it look.

@@ -63,6 +63,10 @@ pub trait PciDevice: Send {
     fn input(&mut self, _env: &mut Env<'_>, _bytes: &[u8]) -> usize {
         0
     }
+    /// How many bytes [`PciDevice::input`] would take now.
+    fn input_room(&self) -> usize {
+        0
+    }
     /// Moves what the guest said through the device to the end of `to`. Asked after each call that may have made the
     /// device act.
     fn output(&mut self, _to: &mut Vec<u8>) {}
