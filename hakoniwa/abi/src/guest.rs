@@ -8,7 +8,7 @@ pub mod label {
     /// answer's word 0 is the value read; the instruction is complete, but for strings.
     pub const IO: u64 = 0x10;
     /// Memory that is not mapped, or not for this access: guest-physical address, access (1 read, 2 write, 4 fetch),
-    /// linear address. With state. The answer retries the instruction.
+    /// linear address; [`super::EVENT`]. With state. The answer retries the instruction.
     pub const FAULT: u64 = 0x11;
     /// HLT, already complete: 1 if interrupts are on. The answer lets the guest go on.
     pub const HALT: u64 = 0x12;
@@ -16,7 +16,7 @@ pub mod label {
     pub const TRIPLE_FAULT: u64 = 0x13;
     /// CPUID: leaf, subleaf. The answer's words 0 to 3 are EAX, EBX, ECX, EDX; the instruction is complete.
     pub const CPUID: u64 = 0x14;
-    /// Any other exit: reason, qualification, RIP, instruction length. With state.
+    /// Any other exit: reason, qualification, RIP, instruction length; [`super::EVENT`]. With state.
     pub const OTHER: u64 = 0x15;
     /// RDMSR of an MSR that the kernel does not keep: index. The answer's word 0 is 1 and word 1 the value; the
     /// instruction is complete. Word 0 of 0 is #GP.
@@ -116,9 +116,24 @@ pub const CPUID_TABLE: usize = 65;
 /// Words of an entry.
 pub const CPUID_ENTRY: usize = 3;
 /// The most entries.
-pub const CPUID_MOST: usize = (512 - CPUID_TABLE) / CPUID_ENTRY;
+pub const CPUID_MOST: usize = (PDPTES - CPUID_TABLE) / CPUID_ENTRY;
 /// The subleaf of an entry that stands for all of them.
 pub const ANY_SUBLEAF: u64 = 0xffff_ffff;
+
+/// The four words with the page-directory-pointer-table entries of PAE paging outside long mode. They travel with every
+/// state.
+pub const PDPTES: usize = 436;
+
+/// The first word of x87 and SSE as XSAVE lays them out: 512 bytes, then the header. They travel with every state; a
+/// server that writes 0 to the header's first word leaves them as they are.
+pub const VECTORS: usize = 440;
+/// The header's first word: the components that are there, 3 for both.
+pub const VECTORS_PRESENT: usize = VECTORS + 64;
+
+/// The words of a fault and of any other exit with the event (interrupt or exception) whose delivery the exit cut short:
+/// its interruption information as in VMX, or 0, and its error code. [`label::RESUME_WITH_STATE`] says that the server
+/// has delivered it; [`crate::label::RESUME`] delivers it again.
+pub const EVENT: usize = 4;
 
 /// Words of a [`State`].
 pub const WORDS: usize = size_of::<State>() / 8;

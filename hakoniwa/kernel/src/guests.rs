@@ -79,6 +79,7 @@ impl<P: Platform> Kernel<'_, P> {
         Ok(Guest {
             vmcs,
             state,
+            vectors: self.tasks[slot].vectors,
             msrs,
             fresh: true,
             launched: false,

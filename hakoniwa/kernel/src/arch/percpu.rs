@@ -156,7 +156,7 @@ impl PerCpu {
             panic!("no guest to go back to");
         };
         let stay = |clock: &Clock| stay(clock, *armed, clock.now());
-        vmx.again(&mut kernel.tasks[kernel.current], &Hardware, || stay(clock))
+        vmx.again(&mut kernel.tasks[kernel.current], &mut Hardware, || stay(clock))
     }
 
     /// Chooses a task and continues it.

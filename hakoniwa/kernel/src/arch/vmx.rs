@@ -176,7 +176,7 @@ impl Vmx {
     }
 
     /// Enters the guest whose VMCS is current.
-    pub fn again(&self, task: &mut Task, platform: &impl Platform, stay: impl FnOnce() -> u64) -> ! {
+    pub fn again(&self, task: &mut Task, platform: &mut impl Platform, stay: impl FnOnce() -> u64) -> ! {
         let context = &raw mut task.context;
         let Some(guest) = &mut task.guest else { panic!("not a guest") };
         let ticks = || self.timer_shift.map(|shift| stay() >> shift);

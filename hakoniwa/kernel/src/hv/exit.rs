@@ -7,7 +7,9 @@ use super::vmcs::{Field, Vmcs};
 use crate::context::Context;
 use crate::platform::Platform;
 use hakoniwa_abi::Message;
-use hakoniwa_abi::guest::{ANY_SUBLEAF, CPUID_COUNT, CPUID_ENTRY, CPUID_MOST, CPUID_TABLE, label, policy};
+use hakoniwa_abi::guest::{
+    ANY_SUBLEAF, CPUID_COUNT, CPUID_ENTRY, CPUID_MOST, CPUID_TABLE, EVENT, label, policy,
+};
 
 /// What to do after an exit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -147,10 +149,10 @@ pub fn handle(
         reason::EPT_VIOLATION => {
             let access = vmcs.read(Field::Qualification) & 7;
             let words = [vmcs.read(Field::GuestPhysical), access, vmcs.read(Field::GuestLinear)];
-            Action::Ask(Message::new(label::FAULT, &words), true)
+            Action::Ask(with_event(Message::new(label::FAULT, &words), guest), true)
         }
         reason::PREEMPTION_TIMER => Action::Open,
-        _ => other(vmcs),
+        _ => other(vmcs, guest),
     }
 }
 
@@ -184,7 +186,7 @@ fn exception(vmcs: &impl Vmcs, guest: &mut Guest) -> Action {
         guest.event = Some(Event { information: information & KEPT, error, length: 0 });
         return Action::Resume;
     }
-    other(vmcs)
+    other(vmcs, guest)
 }
 
 /// CPUID from the server's table, which it may change at any time: it decides what the guest sees, and nothing else.
@@ -218,10 +220,18 @@ fn keep_event(vmcs: &impl Vmcs, guest: &mut Guest) {
     }
 }
 
-fn other(vmcs: &impl Vmcs) -> Action {
+fn other(vmcs: &impl Vmcs, guest: &Guest) -> Action {
     let words =
         [Field::ExitReason, Field::Qualification, Field::GuestRip, Field::ExitLength].map(|f| vmcs.read(f));
-    Action::Ask(Message::new(label::OTHER, &words), true)
+    Action::Ask(with_event(Message::new(label::OTHER, &words), guest), true)
+}
+
+/// Tells the server which event's delivery the exit cut short.
+fn with_event(mut message: Message, guest: &Guest) -> Message {
+    if let Some(event) = guest.event {
+        message.words[EVENT..EVENT + 2].copy_from_slice(&[event.information, event.error]);
+    }
+    message
 }
 
 fn fault(vmcs: &impl Vmcs, guest: &mut Guest, vector: u64) -> Action {
@@ -256,7 +266,20 @@ fn control_register(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &mut Context) ->
     let place = guest::register(c, number).unwrap_or(&mut rsp);
     let long = vmcs.read(Field::GuestEfer) & 1 << 10 != 0;
     let value = if long { *place } else { *place & 0xffff_ffff };
-    let good = match (qualification & 15, qualification >> 4 & 3) {
+    let access = (qualification & 15, qualification >> 4 & 3);
+    // PAE paging outside long mode begins with entries out of the guest's memory, which its server reads.
+    let [cr0, cr4] = [guest::cr0(vmcs), guest::cr4(vmcs)];
+    let efer = vmcs.read(Field::GuestEfer);
+    let loads = match access {
+        (0, 0) => guest::uses_pdptes(value, cr4, efer),
+        (3, 0) => guest::uses_pdptes(cr0, cr4, efer),
+        (4, 0) => guest::uses_pdptes(cr0, value, efer),
+        _ => false,
+    };
+    if loads {
+        return other(vmcs, guest);
+    }
+    let good = match access {
         (0, 0) => guest::set_cr0(vmcs, value),
         (4, 0) => guest::set_cr4(vmcs, value),
         (3, 0) => {
@@ -268,7 +291,7 @@ fn control_register(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &mut Context) ->
             vmcs.write(Field::GuestRsp, rsp);
             true
         }
-        _ => return other(vmcs),
+        _ => return other(vmcs, guest),
     };
     if good {
         advance(vmcs);
@@ -299,7 +322,7 @@ fn debug_register(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &mut Context) -> A
         guest.debug[index] = match (index, *place) {
             (4 | 5, value) if value >> 32 != 0 => return fault(vmcs, guest, PROTECTION),
             (4, value) => value & 0xe00f | 0xffff_0ff0,
-            (5, value) if value & 0xff != 0 => return other(vmcs),
+            (5, value) if value & 0xff != 0 => return other(vmcs, guest),
             (5, value) => value & 0xffff_2b00 | 0x400,
             (_, value) => value,
         };

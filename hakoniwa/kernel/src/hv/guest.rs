@@ -8,7 +8,7 @@ use super::vmcs::{Field, SEGMENTS, STATE, Vmcs, segment};
 use crate::context::Context;
 use crate::platform::Platform;
 use hakoniwa_abi::Message;
-use hakoniwa_abi::guest::{CAN_TAKE, INJECT, TIME_ADDED, TIME_ZERO, label};
+use hakoniwa_abi::guest::{CAN_TAKE, INJECT, TIME_ADDED, TIME_ZERO, VECTORS, VECTORS_PRESENT, label};
 
 /// What the server's answer to the exit under way means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +54,8 @@ pub struct Guest {
     pub vmcs: u64,
     /// The page that its server reads and writes its state in.
     pub state: u64,
+    /// The page with its vector registers, which entries load and exits save.
+    pub vectors: u64,
     /// The page with the MSRs that entries and exits switch.
     pub msrs: u64,
     /// The VMCS is empty.
@@ -209,6 +211,12 @@ pub fn cr4(vmcs: &impl Vmcs) -> u64 {
     visible(vmcs, Field::GuestCr4, Field::Cr4Shadow, Field::Cr4Mask)
 }
 
+/// Whether these control registers mean PAE paging outside long mode.
+pub fn uses_pdptes(cr0: u64, cr4: u64, efer: u64) -> bool {
+    const PAE: u64 = 1 << 5;
+    cr0 & CR0_PAGING != 0 && cr4 & PAE != 0 && efer & LME == 0
+}
+
 /// Sets CR0, and with it whether long mode is active. False if the guest may not.
 pub fn set_cr0(vmcs: &mut impl Vmcs, value: u64) -> bool {
     const PROTECTED: u64 = 1;
@@ -268,11 +276,48 @@ pub fn save_state(vmcs: &impl Vmcs, platform: &mut impl Platform, guest: &Guest,
             word(SEGMENTS + number * 4 + index, vmcs.read(field));
         }
     }
+    for index in 0..LEGACY {
+        let value = platform.load(guest.vectors + index as u64 * 8);
+        platform.store(guest.state + (VECTORS + index) as u64 * 8, value);
+    }
+    platform.store(guest.state + VECTORS_PRESENT as u64 * 8, X87_AND_SSE);
+}
+
+/// Words of the XSAVE area's part for x87 and SSE; its header follows.
+const LEGACY: usize = 64;
+/// Both components.
+const X87_AND_SSE: u64 = 3;
+/// The word with MXCSR in its lower half and, in its upper, the bits that may be set; 0 there means [`MXCSR_BITS`].
+const MXCSR: usize = 3;
+/// SDM Vol. 1, 11.6.6.
+const MXCSR_BITS: u64 = 0xffbf;
+
+/// Takes x87 and SSE from the state page, without what would make XRSTOR fault.
+fn load_vectors(platform: &mut impl Platform, guest: &Guest) {
+    if platform.load(guest.state + VECTORS_PRESENT as u64 * 8) == 0 {
+        return;
+    }
+    for index in 0..LEGACY {
+        let at = guest.vectors + index as u64 * 8;
+        let mut value = platform.load(guest.state + (VECTORS + index) as u64 * 8);
+        if index == MXCSR {
+            let mask = match platform.load(at) >> 32 {
+                0 => MXCSR_BITS,
+                mask => mask,
+            };
+            value = mask << 32 | value & mask;
+        }
+        platform.store(at, value);
+    }
+    let present = guest.vectors + LEGACY as u64 * 8;
+    let others = platform.load(present) & !X87_AND_SSE;
+    platform.store(present, others | X87_AND_SSE);
 }
 
 /// Takes the guest's state from its page. Nothing in it can harm the host: the controls and the owned bits stay the
 /// kernel's, and a state that is none makes the entry fail, which the server hears of.
-pub fn load_state(vmcs: &mut impl Vmcs, platform: &impl Platform, guest: &mut Guest, c: &mut Context) {
+pub fn load_state(vmcs: &mut impl Vmcs, platform: &mut impl Platform, guest: &mut Guest, c: &mut Context) {
+    load_vectors(platform, guest);
     let word = |index: usize| platform.load(guest.state + index as u64 * 8);
     for number in 0..16 {
         if let Some(place) = register(c, number) {
@@ -302,7 +347,7 @@ pub fn load_state(vmcs: &mut impl Vmcs, platform: &impl Platform, guest: &mut Gu
 /// bounds a stay with interrupts off (`ticks` of it).
 pub fn before_entry(
     vmcs: &mut impl Vmcs,
-    platform: &impl Platform,
+    platform: &mut impl Platform,
     guest: &mut Guest,
     c: &mut Context,
     ticks: impl FnOnce() -> Option<u64>,
@@ -351,7 +396,7 @@ fn set(vmcs: &mut impl Vmcs, field: Field, bit: u64, is: &mut bool, on: bool) {
 
 fn apply(
     vmcs: &mut impl Vmcs,
-    platform: &impl Platform,
+    platform: &mut impl Platform,
     guest: &mut Guest,
     c: &mut Context,
     answer: &Message,
@@ -362,6 +407,8 @@ fn apply(
         guest.wanted = false;
     }
     if answer.label == label::RESUME_WITH_STATE {
+        // The server has delivered what the exit cut short.
+        guest.event = None;
         load_state(vmcs, platform, guest, c);
         return;
     }

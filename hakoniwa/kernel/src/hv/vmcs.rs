@@ -1,5 +1,7 @@
 //! The fields of a VMCS that are used, as a table (SDM Vol. 3D, appendix B).
 
+use hakoniwa_abi::guest::PDPTES;
+
 macro_rules! fields {
     ($($name:ident = $encoding:literal,)*) => {
         /// A field.
@@ -43,6 +45,10 @@ fields! {
     GuestDebugctl = 0x2802,
     GuestPat = 0x2804,
     GuestEfer = 0x2806,
+    GuestPdpte0 = 0x280a,
+    GuestPdpte1 = 0x280c,
+    GuestPdpte2 = 0x280e,
+    GuestPdpte3 = 0x2810,
     HostPat = 0x2c00,
     HostEfer = 0x2c02,
     Pin = 0x4000,
@@ -138,7 +144,7 @@ pub trait Vmcs {
     fn write(&mut self, field: Field, value: u64);
 }
 
-/// The words of [`State`](hakoniwa_abi::guest::State) that are VMCS fields: field and word. Words 0 to 15 are
+/// The words of the state page that are VMCS fields: field and word. Words 0 to 15 are
 /// registers, of which only RSP is in the VMCS; word 18 is CR0, 19 CR2, 21 CR4, 22 EFER, which need more than a copy.
 pub const STATE: &[(Field, usize)] = &[
     (Field::GuestRsp, 4),
@@ -150,6 +156,10 @@ pub const STATE: &[(Field, usize)] = &[
     (Field::GuestGdtrLimit, 57),
     (Field::GuestIdtrBase, 58),
     (Field::GuestIdtrLimit, 59),
+    (Field::GuestPdpte0, PDPTES),
+    (Field::GuestPdpte1, PDPTES + 1),
+    (Field::GuestPdpte2, PDPTES + 2),
+    (Field::GuestPdpte3, PDPTES + 3),
 ];
 
 /// The first word of the segments.

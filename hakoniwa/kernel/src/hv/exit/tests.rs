@@ -4,7 +4,7 @@ extern crate std;
 use super::*;
 use crate::hv::controls::Controls;
 use crate::testing::Machine;
-use hakoniwa_abi::guest::CAN_TAKE;
+use hakoniwa_abi::guest::{CAN_TAKE, VECTORS, VECTORS_PRESENT};
 use hakoniwa_abi::label::RESUME;
 use std::collections::BTreeMap;
 use std::string::ToString;
@@ -34,6 +34,7 @@ fn setup() -> Setup {
     let guest = Guest {
         vmcs: 0,
         state: 0x1000,
+        vectors: 0x4000,
         msrs: 0x2000,
         fresh: false,
         launched: true,
@@ -51,7 +52,7 @@ fn setup() -> Setup {
     };
     let mut vmcs = Fake::default();
     let controls = Controls { cr4: u64::MAX, ..Default::default() };
-    let mut machine = Machine::new(4);
+    let mut machine = Machine::new(5);
     let places = guest::Places { root: 0x5000, vpid: 1, msr_bitmap: 0x3000 };
     guest::initialise(&mut vmcs, &mut machine, &controls, &guest, places);
     vmcs.write(Field::GuestRip, 0x100);
@@ -71,7 +72,7 @@ impl Setup {
     }
 
     fn enter(&mut self) {
-        guest::before_entry(&mut self.vmcs, &self.machine, &mut self.guest, &mut self.c, || None);
+        guest::before_entry(&mut self.vmcs, &mut self.machine, &mut self.guest, &mut self.c, || None);
     }
 }
 
@@ -301,7 +302,7 @@ fn state_survives_its_page() {
     guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
     let before = s.vmcs.0.clone();
     s.c = Context::ZERO;
-    guest::load_state(&mut s.vmcs, &s.machine, &mut s.guest, &mut s.c);
+    guest::load_state(&mut s.vmcs, &mut s.machine, &mut s.guest, &mut s.c);
     assert_eq!(s.c.rbx, 7);
     for (field, value) in before {
         assert_eq!(s.vmcs.read(field), value, "{field:?}");
@@ -373,4 +374,48 @@ fn a_halt_is_a_window() {
     s.vmcs.write(Field::GuestRflags, 0x202);
     assert_eq!(s.exit(12, 0), Action::Ask(Message::new(label::WINDOW, &[]), false));
     assert_eq!(s.exit(12, 0), Action::Halt, "told once");
+}
+
+#[test]
+fn paging_with_pdptes_is_turned_on_by_the_server() {
+    const PAE: u64 = 1 << 5;
+    let mut s = setup();
+    s.vmcs.write(Field::GuestCr4, PAE);
+    s.c.rax = 0x8000_0001;
+    let ask = s.exit(reason::CONTROL_REGISTER, 0);
+    assert!(matches!(ask, Action::Ask(Message { label: label::OTHER, .. }, true)), "{ask:?}");
+    s.vmcs.write(Field::GuestEfer, 1 << 8);
+    assert_eq!(s.exit(reason::CONTROL_REGISTER, 0), Action::Resume, "long mode has no such entries");
+}
+
+#[test]
+fn a_message_tells_the_event_that_the_exit_cut_short_and_a_new_state_ends_it() {
+    let mut s = setup();
+    s.vmcs.write(Field::Vectoring, 0x8000_0b0e);
+    s.vmcs.write(Field::VectoringErrorCode, 2);
+    let Action::Ask(message, true) = s.exit(reason::EPT_VIOLATION, 2) else { panic!("no message") };
+    assert_eq!(message.words[EVENT..EVENT + 2], [0x8000_0b0e, 2]);
+    s.guest.answer = Some(Message::new(label::RESUME_WITH_STATE, &[]));
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0);
+}
+
+#[test]
+fn x87_and_sse_travel_with_the_state_but_for_bits_that_mxcsr_has_not() {
+    let mut s = setup();
+    s.machine.store(0x4000 + 160, 0x1111);
+    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
+    let xmm0 = 0x1000 + (VECTORS as u64 + 20) * 8;
+    assert_eq!(s.machine.load(xmm0), 0x1111);
+    s.machine.store(xmm0, 0x2222);
+    s.machine.store(0x1000 + (VECTORS as u64 + 3) * 8, u64::MAX);
+    guest::load_state(&mut s.vmcs, &mut s.machine, &mut s.guest, &mut s.c);
+    assert_eq!(s.machine.load(0x4000 + 160), 0x2222);
+    assert_eq!(s.machine.load(0x4000 + 24), 0xffbf_0000_ffbf);
+    assert_eq!(s.machine.load(0x4000 + 512), 3);
+    // Nothing present: nothing changes.
+    s.machine.store(0x1000 + VECTORS_PRESENT as u64 * 8, 0);
+    s.machine.store(xmm0, 0x3333);
+    guest::load_state(&mut s.vmcs, &mut s.machine, &mut s.guest, &mut s.c);
+    assert_eq!(s.machine.load(0x4000 + 160), 0x2222);
 }
