@@ -48,8 +48,9 @@ const SHELL: &[(&str, &str)] = &[
     ("# ", "sleep 1000 &\r"),
     ("# ", "jobs\r"),
     ("Running", ""),
-    ("# ", "cat\r"),
-    ("cat\r\n", "line\r"),
+    // What is typed before a program runs may be thrown away with the shell's terminal settings.
+    ("# ", "echo ready; cat\r"),
+    ("\r\nready\r\n", "line\r"),
     ("line\r\nline", "\x03"),
     ("# ", "poweroff -f\r"),
 ];
