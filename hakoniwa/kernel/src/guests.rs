@@ -9,13 +9,16 @@ use crate::hv::reason::Counts;
 use crate::hv::vmcs::{Field, Vmcs};
 use crate::hv::{Guest, guest::HOST_MSRS};
 use crate::kernel::frame;
-use crate::lifecycle::Plan;
+use crate::lifecycle::{Plan, Space};
 use crate::paging::{self, User};
 use crate::platform::Platform;
 use crate::task::{Reason, State};
-use hakoniwa_abi::guest::{ASK, CAN_TAKE, label::RESUME_WITH_STATE, policy};
+use hakoniwa_abi::guest::{ASK, CAN_TAKE, TIME_ADDED, TIME_ZERO, label::RESUME_WITH_STATE, policy};
 use hakoniwa_abi::message::{exit as code, label};
 use hakoniwa_abi::{Access, Error, Message, TaskId, rights};
+
+/// Pages that a further processor of a guest takes from the guest's quota: vector registers, VMCS, MSRs.
+const CPU_PAGES: u32 = 3;
 
 impl<P: Platform> Kernel<'_, P> {
     /// Makes a guest task of the caller. Its state page is one of the caller's, which the kernel keeps mapped.
@@ -36,15 +39,56 @@ impl<P: Platform> Kernel<'_, P> {
         if quota > caller.quota - caller.used {
             return Err(Error::Quota);
         }
-        let state = paging::lookup::<User>(&self.platform, caller.root, at)
-            .filter(|leaf| leaf.access.covers(Access::WRITE))
-            .ok_or(Error::NotMapped)?
-            .physical;
         let id = caller.id;
-        let slot =
-            self.create(Plan { pager: id, parent: id, priority, rights: 0, quota, name, guest: true })?;
+        let state = self.state_page(me, at)?;
+        let slot = self.create(Plan {
+            pager: id,
+            parent: id,
+            priority,
+            rights: 0,
+            quota,
+            name,
+            space: Space::Guest,
+        })?;
         self.tasks[me].used += quota;
-        match self.guest_memory(slot, state, policy) {
+        let zero = self.platform.time_stamp();
+        self.furnish(me, slot, state, policy, zero)
+    }
+
+    /// Adds a processor to a guest of the caller.
+    pub(crate) fn guest_cpu(&mut self, me: usize, id: TaskId) -> Result<(), Error> {
+        let c = &self.tasks[me].context;
+        let (at, name) = (c.rsi, c.rdx.to_le_bytes());
+        let first = self.guest_of(me, id)?;
+        if self.first_cpu(first) != first {
+            return Err(Error::BadTask);
+        }
+        if self.tasks[first].state == State::Dead {
+            return Err(Error::BadState);
+        }
+        let state = self.state_page(me, at)?;
+        let guest = &self.tasks[first];
+        if CPU_PAGES > guest.quota - guest.used {
+            return Err(Error::Quota);
+        }
+        let plan = Plan {
+            pager: guest.pager,
+            parent: guest.id,
+            priority: guest.priority,
+            rights: 0,
+            quota: CPU_PAGES,
+            name,
+            space: Space::Shared(guest.root),
+        };
+        let (policy, zero) = guest.guest.as_ref().map(|g| (g.policy, g.zero)).ok_or(Error::BadTask)?;
+        let slot = self.create(plan)?;
+        self.tasks[first].used += CPU_PAGES;
+        self.furnish(me, slot, state, policy, zero)
+    }
+
+    /// Makes a new task a guest's processor and tells its server its name.
+    fn furnish(&mut self, me: usize, slot: usize, state: u64, policy: u64, zero: u64) -> Result<(), Error> {
+        match self.guest_memory(slot, state, policy, zero) {
             Ok(guest) => {
                 self.tasks[slot].guest = Some(guest);
                 self.tasks[me].peers |= 1 << slot;
@@ -58,8 +102,48 @@ impl<P: Platform> Kernel<'_, P> {
         }
     }
 
+    /// The physical address of a page of the caller's that can hold a state.
+    fn state_page(&self, me: usize, at: u64) -> Result<u64, Error> {
+        paging::lookup::<User>(&self.platform, self.tasks[me].root, at)
+            .filter(|leaf| leaf.access.covers(Access::WRITE))
+            .map(|leaf| leaf.physical)
+            .ok_or(Error::NotMapped)
+    }
+
+    /// The slot of a guest's processor whose server is `me`.
+    pub(crate) fn guest_of(&self, me: usize, id: TaskId) -> Result<usize, Error> {
+        let slot = self.find(id).ok_or(Error::BadTask)?;
+        if self.tasks[slot].pager != self.tasks[me].id {
+            return Err(Error::Denied);
+        }
+        self.tasks[slot].guest.is_some().then_some(slot).ok_or(Error::BadTask)
+    }
+
+    /// The first processor of the guest that a task is a processor of, which has the guest's name and memory; any other
+    /// task itself.
+    pub(crate) fn first_cpu(&self, slot: usize) -> usize {
+        let parent = self.tasks[slot].parent.slot();
+        let several = self.tasks[slot].guest.is_some() && self.tasks[parent].guest.is_some();
+        if several { parent } else { slot }
+    }
+
+    /// Takes a guest's processor off its work, as INIT does. What it was about to say or to be told is void.
+    pub(crate) fn guest_stop(&mut self, me: usize, id: TaskId) -> Result<(), Error> {
+        let slot = self.guest_of(me, id)?;
+        if self.tasks[slot].state == State::Dead || self.tasks[slot].reason == Reason::Exit {
+            return Err(Error::BadState);
+        }
+        self.tasks[me].senders &= !(1 << slot);
+        self.block(slot, State::Created);
+        if let Some(guest) = &mut self.tasks[slot].guest {
+            (guest.event, guest.pending, guest.wanted, guest.ask) = (None, None, false, Ask::Nothing);
+            guest.answer = Some(Message::new(RESUME_WITH_STATE, &[]));
+        }
+        Ok(())
+    }
+
     /// The kernel's pages of a guest. Those taken before an error are freed with the task.
-    fn guest_memory(&mut self, slot: usize, state: u64, policy: u64) -> Result<Guest, Error> {
+    fn guest_memory(&mut self, slot: usize, state: u64, policy: u64, zero: u64) -> Result<Guest, Error> {
         let vmcs = self.take_kernel(slot)?;
         let msrs = self.take_kernel(slot).inspect_err(|_| {
             let payer = self.frames.release(frame(vmcs));
@@ -71,6 +155,9 @@ impl<P: Platform> Kernel<'_, P> {
                 self.refund(payer);
             }
             return Err(Error::NotMapped);
+        }
+        for (word, value) in [(TIME_ZERO, zero), (TIME_ADDED, 0)] {
+            self.platform.store(state + word as u64 * 8, value);
         }
         for (number, index) in SWITCHED.into_iter().enumerate() {
             self.platform.store(msrs + number as u64 * 16, index.into());
@@ -84,6 +171,7 @@ impl<P: Platform> Kernel<'_, P> {
             fresh: true,
             launched: false,
             policy,
+            zero,
             cr2: 0,
             debug: guest::DEBUG,
             event: None,
@@ -114,10 +202,7 @@ impl<P: Platform> Kernel<'_, P> {
     }
 
     pub(crate) fn guest_inject(&mut self, me: usize, id: TaskId, vector: u64) -> Result<(), Error> {
-        let slot = self.find(id).ok_or(Error::BadTask)?;
-        if self.tasks[slot].pager != self.tasks[me].id {
-            return Err(Error::Denied);
-        }
+        let slot = self.guest_of(me, id)?;
         let halted = self.tasks[slot].state == State::Halted;
         let guest = self.tasks[slot].guest.as_mut().ok_or(Error::BadTask)?;
         if vector == ASK {

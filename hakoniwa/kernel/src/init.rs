@@ -2,7 +2,7 @@
 
 use crate::Kernel;
 use crate::kernel::frame;
-use crate::lifecycle::Plan;
+use crate::lifecycle::{Plan, Space};
 use crate::platform::Platform;
 use hakoniwa_abi::archive::Archive;
 use hakoniwa_abi::elf::Program;
@@ -33,7 +33,7 @@ impl<P: Platform> Kernel<'_, P> {
             rights: rights::ALL,
             quota: self.frames.free().saturating_add(pages as u32),
             name: *b"init\0\0\0\0",
-            guest: false,
+            space: Space::Own,
         };
         let slot = self.create(plan).map_err(NoInit::Memory)?;
         for segment in program.segments() {

@@ -196,7 +196,15 @@ impl<P: Platform> Kernel<'_, P> {
     }
 
     /// Ends a task: everybody who waits for it hears that, and its creator gets its exit code.
+    /// A guest ends with all its processors, and by the name of its first.
     pub(crate) fn end(&mut self, slot: usize, code: u64) {
+        let slot = self.first_cpu(slot);
+        for cpu in 1..self.tasks.len() {
+            if cpu != slot && self.first_cpu(cpu) == slot {
+                self.block(cpu, State::Dead);
+                self.leave(cpu);
+            }
+        }
         self.block(slot, State::Dead);
         self.leave(slot);
         self.tasks[slot].timer = 0;

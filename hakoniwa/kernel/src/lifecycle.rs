@@ -22,8 +22,19 @@ pub struct Plan {
     pub quota: u32,
     /// Its name in the log.
     pub name: [u8; 8],
-    /// Its page tables are a guest's.
-    pub guest: bool,
+    /// Its address space.
+    pub space: Space,
+}
+
+/// What a new task's page tables are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Space {
+    /// Its own, with the kernel's half.
+    Own,
+    /// A guest's, its own.
+    Guest,
+    /// Those of the guest of which it is one more processor: their root.
+    Shared(u64),
 }
 
 impl<P: Platform> Kernel<'_, P> {
@@ -43,20 +54,26 @@ impl<P: Platform> Kernel<'_, P> {
             peers: [plan.pager, plan.parent].iter().fold(0, |peers, id| peers | 1 << id.slot()),
             ..Task::EMPTY
         };
-        let (root, vectors) = match (self.take_kernel(slot), self.take_kernel(slot)) {
+        let root = match plan.space {
+            Space::Shared(root) => Ok(root),
+            Space::Own | Space::Guest => self.take_kernel(slot),
+        };
+        let (root, vectors) = match (root, self.take_kernel(slot)) {
             (Ok(root), Ok(vectors)) => (root, vectors),
             (root, vectors) => {
-                for taken in [root, vectors].into_iter().flatten() {
+                let own = root.ok().filter(|_| !matches!(plan.space, Space::Shared(_)));
+                for taken in [own, vectors.ok()].into_iter().flatten() {
                     self.frames.release(frame(taken));
                 }
                 self.tasks[slot].state = State::Free;
                 return Err(root.and(vectors).err().unwrap_or(Error::NoMemory));
             }
         };
-        let shared = if plan.guest { PAGE / 8..PAGE / 8 } else { User::TOP..PAGE / 8 };
-        for entry in shared {
-            let shared = self.platform.load(self.root + entry * 8);
-            self.platform.store(root + entry * 8, shared);
+        if plan.space == Space::Own {
+            for entry in User::TOP..PAGE / 8 {
+                let shared = self.platform.load(self.root + entry * 8);
+                self.platform.store(root + entry * 8, shared);
+            }
         }
         self.platform.store(vectors, X87_CONTROL);
         self.platform.store(vectors + 24, MXCSR);
@@ -85,7 +102,7 @@ impl<P: Platform> Kernel<'_, P> {
             id => (caller.id, self.peer(me, id).map(|slot| self.tasks[slot].id)?),
         };
         let slot =
-            self.create(Plan { pager, parent, priority, rights: wanted, quota, name, guest: false })?;
+            self.create(Plan { pager, parent, priority, rights: wanted, quota, name, space: Space::Own })?;
         self.tasks[me].used += quota;
         self.tasks[me].peers |= 1 << slot;
         self.tasks[me].context.rdi = self.tasks[slot].id.0.into();
@@ -114,7 +131,10 @@ impl<P: Platform> Kernel<'_, P> {
     pub(crate) fn task_start(&mut self, me: usize) -> Result<(), Error> {
         let context = &self.tasks[me].context;
         let (id, entry, stack, argument) = (TaskId(context.rdi as u32), context.rsi, context.rdx, context.r8);
-        let slot = self.child(me, id)?;
+        let slot = match self.find(id).filter(|slot| self.tasks[*slot].guest.is_some()) {
+            Some(_) => self.guest_of(me, id)?,
+            None => self.child(me, id)?,
+        };
         self.start(slot, entry, stack, argument)
     }
 
@@ -160,6 +180,7 @@ impl<P: Platform> Kernel<'_, P> {
             }
         }
         let is_guest = self.tasks[slot].guest.is_some();
+        let shares = self.first_cpu(slot) != slot;
         self.guest_remove(slot);
         let Kernel { platform, frames, tasks, .. } = self;
         let root = tasks[slot].root;
@@ -172,7 +193,9 @@ impl<P: Platform> Kernel<'_, P> {
                 tasks[payer].used = tasks[payer].used.saturating_sub(1);
             }
         };
-        if is_guest {
+        if shares {
+            // The map goes with the guest's first processor.
+        } else if is_guest {
             paging::dismantle::<Ept>(platform, root, free);
         } else {
             paging::dismantle::<User>(platform, root, free);

@@ -123,6 +123,8 @@ impl<P: Platform> Kernel<'_, P> {
         let root = self.tasks[slot].root;
         let leaf = if self.tasks[slot].guest.is_some() {
             let leaf = paging::unmap::<Ept>(&mut self.platform, root, at).ok_or(Error::NotMapped)?;
+            // By the map's root, so for all processors of the guest. There is one real processor, which runs none of
+            // them now: what it kept is gone before any of them is entered, and nobody else has to be told.
             self.platform.flush_guest(root);
             leaf
         } else {
@@ -178,6 +180,10 @@ impl<P: Platform> Kernel<'_, P> {
             return Ok(me);
         }
         let slot = self.find(id).ok_or(Error::BadTask)?;
+        if self.first_cpu(slot) != slot {
+            // A guest's memory has one name: that of its first processor.
+            return Err(Error::BadTask);
+        }
         if self.tasks[slot].pager == self.tasks[me].id { Ok(slot) } else { Err(Error::Denied) }
     }
 

@@ -70,6 +70,8 @@ impl<P: Platform> Kernel<'_, P> {
             Call::Info => self.info(me, a),
             Call::GuestCreate => self.guest_create(me),
             Call::GuestInject => self.guest_inject(me, id, b),
+            Call::GuestCpu => self.guest_cpu(me, id),
+            Call::GuestStop => self.guest_stop(me, id),
         }
     }
 

@@ -4,7 +4,7 @@ extern crate std;
 
 use crate::Kernel;
 use crate::frames::{Frame, Frames};
-use crate::lifecycle::Plan;
+use crate::lifecycle::{Plan, Space};
 use crate::platform::Platform;
 use crate::task::Task;
 use hakoniwa_abi::{Call, Error, Message, PAGE, TASKS, TaskId, rights};
@@ -113,7 +113,7 @@ pub fn world() -> World {
         rights: rights::ALL,
         quota: 200,
         name: *b"init\0\0\0\0",
-        guest: false,
+        space: Space::Own,
     };
     let slot = world.create(plan).unwrap();
     world.start(slot, 0x40_0000, 0x7f_0000_0000, 0).unwrap();

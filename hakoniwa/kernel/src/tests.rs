@@ -400,6 +400,124 @@ fn a_guest_that_halted_is_woken_by_an_injection() {
     assert_eq!(call(&mut world, init, Call::GuestInject, &[id.0.into(), 33]), Err(Error::BadState));
 }
 
+/// One more processor of a guest, with its own state page.
+fn more(world: &mut World, guest: TaskId, at: u64) -> TaskId {
+    let init = init(world);
+    call(world, init, Call::PageAlloc, &[at, Access::WRITE.0, 1]).unwrap();
+    TaskId(call(world, init, Call::GuestCpu, &[guest.0.into(), at, 0]).unwrap() as u32)
+}
+
+#[test]
+fn a_guests_processors_share_its_map_priority_and_time() {
+    let mut world = world();
+    world.platform.ticks = 1000;
+    let first = guest(&mut world);
+    world.platform.ticks = 2000;
+    let second = more(&mut world, first, PAGE_AT + 0x8000);
+    let [a, b] = [first, second].map(|id| &world.tasks[id.slot()]);
+    assert_eq!((a.root, a.priority, a.pager), (b.root, b.priority, b.pager));
+    assert_ne!(a.vectors, b.vectors);
+    let [a, b] = [a, b].map(|t| t.guest.as_ref().unwrap());
+    assert_eq!((a.zero, b.zero), (1000, 1000));
+    assert!(a.vmcs != b.vmcs && a.msrs != b.msrs && a.state != b.state);
+}
+
+#[test]
+fn a_processor_waits_until_its_server_starts_it_and_again_after_it_was_stopped() {
+    let mut world = world();
+    let first = guest(&mut world);
+    let second = more(&mut world, first, PAGE_AT + 0x8000);
+    let init = init(&world);
+    assert_eq!(world.tasks[second.slot()].state, State::Created);
+    let start = [second.0.into(), 0, 0, 0];
+    call(&mut world, init, Call::TaskStart, &start).unwrap();
+    assert_eq!(call(&mut world, init, Call::TaskStart, &start), Err(Error::BadState));
+    assert_eq!(world.tasks[second.slot()].state, State::Ready);
+    let guest = world.tasks[second.slot()].guest.as_mut().unwrap();
+    (guest.answer, guest.pending) = (None, Some(32));
+    call(&mut world, init, Call::GuestStop, &[second.0.into()]).unwrap();
+    assert_eq!(world.tasks[second.slot()].state, State::Created);
+    let guest = world.tasks[second.slot()].guest.as_ref().unwrap();
+    assert!(guest.answer.is_some() && guest.pending.is_none(), "it begins anew");
+    call(&mut world, init, Call::TaskStart, &start).unwrap();
+}
+
+#[test]
+fn what_a_stopped_processor_was_about_to_say_is_void() {
+    let mut world = world();
+    let id = guest(&mut world);
+    let init = init(&world);
+    world.tasks[id.slot()].reason = crate::task::Reason::Guest;
+    world.send(id.slot(), init.slot());
+    assert_eq!(world.tasks[id.slot()].state, State::Sending(init));
+    call(&mut world, init, Call::GuestStop, &[id.0.into()]).unwrap();
+    assert_eq!(call(&mut world, init, Call::Receive, &[0, 1]), Err(Error::Empty));
+    let answer = send(&mut world, init, Call::Reply, id, Message::new(label::RESUME, &[]), 0);
+    assert_eq!(answer, Err(Error::NotWaiting));
+}
+
+#[test]
+fn a_guest_is_destroyed_with_all_its_processors_and_everything_comes_back() {
+    let mut world = world();
+    let init = init(&world);
+    call(&mut world, init, Call::PageAlloc, &[PAGE_AT + 0x10_0000, Access::WRITE.0, 1]).unwrap();
+    call(&mut world, init, Call::PageUnmap, &[0, PAGE_AT + 0x10_0000, 1]).unwrap();
+    let (before, used) = (pages_in_use(&world), world.tasks[init.slot()].used);
+    let first = guest(&mut world);
+    let others = [0x8000, 0x9000].map(|at| more(&mut world, first, PAGE_AT + at));
+    for at in [PAGE_AT, PAGE_AT + 0x1000, PAGE_AT + 0x8000, PAGE_AT + 0x9000] {
+        call(&mut world, init, Call::PageUnmap, &[0, at, 1]).unwrap();
+    }
+    assert_eq!(world.tasks[first.slot()].used, 4 + 3 + 2 * 3, "the guest pays for its processors");
+    let destroyed = call(&mut world, init, Call::TaskDestroy, &[others[0].0.into()]);
+    assert_eq!(destroyed, Err(Error::Denied), "not one by one");
+    call(&mut world, init, Call::TaskDestroy, &[first.0.into()]).unwrap();
+    assert!(others.iter().all(|id| world.find(*id).is_none()));
+    assert_eq!(pages_in_use(&world), before);
+    assert_eq!(world.tasks[init.slot()].used, used);
+}
+
+#[test]
+fn a_guest_ends_with_any_of_its_processors_and_its_creator_hears_once() {
+    let mut world = world();
+    let first = guest(&mut world);
+    let second = more(&mut world, first, PAGE_AT + 0x8000);
+    let init = init(&world);
+    world.end(second.slot(), 7);
+    assert_eq!(world.tasks[second.slot()].state, State::Dead);
+    call(&mut world, init, Call::Receive, &[0, 1]).unwrap();
+    assert_eq!(received(&world, init), (first, Message::new(label::EXITED, &[7]), 0));
+    assert_eq!(call(&mut world, init, Call::Receive, &[0, 1]), Err(Error::Empty));
+    assert_eq!(call(&mut world, init, Call::GuestStop, &[second.0.into()]), Err(Error::BadState));
+    assert_eq!(call(&mut world, init, Call::GuestStop, &[first.0.into()]), Err(Error::BadState));
+    assert_eq!(call(&mut world, init, Call::GuestCpu, &[first.0.into(), PAGE_AT, 0]), Err(Error::BadState));
+}
+
+#[test]
+fn only_its_server_adds_starts_and_stops_a_guests_processors() {
+    let mut world = world();
+    let first = guest(&mut world);
+    let second = more(&mut world, first, PAGE_AT + 0x8000);
+    let init = init(&world);
+    let stranger = child(&mut world, init, 5);
+    call(&mut world, stranger, Call::PageAlloc, &[PAGE_AT, Access::WRITE.0, 1]).unwrap();
+    let [id, stranger_id] = [second, stranger].map(|id| u64::from(id.0));
+    assert_eq!(call(&mut world, stranger, Call::GuestCpu, &[first.0.into(), PAGE_AT, 0]), Err(Error::Denied));
+    assert_eq!(call(&mut world, stranger, Call::TaskStart, &[id, 0, 0, 0]), Err(Error::Denied));
+    assert_eq!(call(&mut world, stranger, Call::GuestStop, &[id]), Err(Error::Denied));
+    assert_eq!(call(&mut world, init, Call::GuestStop, &[stranger_id]), Err(Error::BadTask), "no guest");
+    assert_eq!(
+        call(&mut world, init, Call::GuestCpu, &[id, PAGE_AT, 0]),
+        Err(Error::BadTask),
+        "not the first"
+    );
+    let map = [id, PAGE_AT + 0x1000, 0x1000, Access::GUEST.0, 1];
+    assert_eq!(call(&mut world, init, Call::PageMap, &map), Err(Error::BadTask), "memory is the first's");
+    let quota = world.tasks[first.slot()].quota;
+    world.tasks[first.slot()].used = quota - 2;
+    assert_eq!(call(&mut world, init, Call::GuestCpu, &[first.0.into(), PAGE_AT, 0]), Err(Error::Quota));
+}
+
 #[test]
 fn a_sequence_of_random_calls_never_breaks_the_accounts() {
     let mut world = world();

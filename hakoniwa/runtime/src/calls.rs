@@ -185,6 +185,17 @@ pub fn page_unmap(id: TaskId, at: u64, count: u64) -> Result<(), Error> {
     raw(Call::PageUnmap, [id.0.into(), at, count, 0, 0, 0]).map(drop)
 }
 
+/// Adds a processor to a guest of the caller, with a state page of its own; [`task_start`] starts it. `name` is cut to
+/// eight bytes.
+pub fn guest_cpu(guest: TaskId, state: u64, name: &str) -> Result<TaskId, Error> {
+    raw(Call::GuestCpu, [guest.0.into(), state, name_word(name), 0, 0, 0]).map(|id| TaskId(id as u32))
+}
+
+/// Takes a guest's processor off its work, as INIT does.
+pub fn guest_stop(id: TaskId) -> Result<(), Error> {
+    raw(Call::GuestStop, [id.0.into(), 0, 0, 0, 0, 0]).map(drop)
+}
+
 /// Asks for an interrupt line's notifications.
 pub fn irq_bind(line: u64) -> Result<(), Error> {
     raw(Call::IrqBind, [line, 0, 0, 0, 0, 0]).map(drop)

@@ -3,6 +3,7 @@
 #![no_std]
 
 pub mod calls;
+pub mod console;
 mod heap;
 pub mod load;
 pub mod print;

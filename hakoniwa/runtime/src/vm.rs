@@ -14,6 +14,9 @@ pub const KILL: u64 = USER + 2;
 pub const FILE: u64 = USER + 3;
 /// Answers at once.
 pub const PING: u64 = USER + 4;
+/// Introduces the sender to a running task by its name: from then on the sender may send to it, and it to the sender. Both
+/// must have been started by the same task. Answer: task.
+pub const MEET: u64 = USER + 5;
 /// The label of an answer to a request that failed: error.
 pub const FAILED: u64 = USER + 0xff;
 
@@ -56,4 +59,9 @@ pub fn file(vm: TaskId, name: &str, page: u64) -> Result<u64, Error> {
 /// Makes a round trip.
 pub fn ping(vm: TaskId, word: u64) -> Result<u64, Error> {
     request(vm, Message::new(PING, &[word])).map(|r| r.message.words[0])
+}
+
+/// Gets to know a task by its name; the two may send to each other afterwards.
+pub fn meet(vm: TaskId, name: &str) -> Result<TaskId, Error> {
+    request(vm, Message::new(MEET, &[name_word(name)])).map(|r| TaskId(r.message.words[0] as u32))
 }

@@ -165,7 +165,7 @@ impl Vmx {
         if guest.fresh {
             guest.fresh = false;
             let places = Places { root, vpid: slot as u64, msr_bitmap: self.msr_bitmap };
-            guest::initialise(&mut vmcs, platform, &self.controls, guest, places);
+            guest::initialise(&mut vmcs, &self.controls, guest, places);
             host_state(&mut vmcs, host, context as u64 + core::mem::offset_of!(Context, vector) as u64);
             let switched = vmcs.read(Field::ExitMsrLoadCount) as usize;
             for (number, index) in SWITCHED.into_iter().take(switched).enumerate() {

@@ -67,6 +67,9 @@ pub fn handle(
         reason::EXCEPTION => exception(vmcs, guest),
         reason::EXTERNAL_INTERRUPT => Action::Interrupt(vmcs.read(Field::ExitInterruption) & 0xff),
         reason::TRIPLE_FAULT => Action::Ask(Message::new(label::TRIPLE_FAULT, &[]), true),
+        // The real processor's own, of which the host makes nothing. A guest's processors are started and stopped by its
+        // server, never by the activity state.
+        reason::INIT | reason::SIPI => Action::Resume,
         reason::INTERRUPT_WINDOW if guest.wanted => open(guest),
         // The entry injects.
         reason::INTERRUPT_WINDOW => Action::Resume,

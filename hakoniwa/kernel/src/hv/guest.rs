@@ -8,7 +8,7 @@ use super::vmcs::{Field, SEGMENTS, STATE, Vmcs, segment};
 use crate::context::Context;
 use crate::platform::Platform;
 use hakoniwa_abi::Message;
-use hakoniwa_abi::guest::{CAN_TAKE, INJECT, TIME_ADDED, TIME_ZERO, VECTORS, VECTORS_PRESENT, label};
+use hakoniwa_abi::guest::{CAN_TAKE, INJECT, VECTORS, VECTORS_PRESENT, label};
 
 /// What the server's answer to the exit under way means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,6 +64,8 @@ pub struct Guest {
     pub launched: bool,
     /// What the kernel answers without the server.
     pub policy: u64,
+    /// The processor's time-stamp counter when the guest's time began: the same for all its processors.
+    pub zero: u64,
     /// CR2, which VMX does not switch.
     pub cr2: u64,
     /// DR0 to DR3, and DR6, DR7 as 4 and 5: kept here, never in the processor, because no breakpoint is on.
@@ -129,22 +131,12 @@ pub struct Places {
 }
 
 /// Fills the fields of a new VMCS that do not change, but for the host's state.
-pub fn initialise(
-    vmcs: &mut impl Vmcs,
-    platform: &mut impl Platform,
-    controls: &Controls,
-    guest: &Guest,
-    places: Places,
-) {
+pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &Guest, places: Places) {
     /// Four-level walk, write-back tables.
     const EPT: u64 = 3 << 3 | 6;
     /// The PAT after reset.
     const PAT: u64 = 0x0007_0406_0007_0406;
     let Places { root, vpid, msr_bitmap } = places;
-    let zero = platform.time_stamp();
-    for (word, value) in [(TIME_ZERO, zero), (TIME_ADDED, 0)] {
-        platform.store(guest.state + word as u64 * 8, value);
-    }
     let vpid = if controls.secondary & controls::VPID != 0 { vpid } else { 0 };
     // TSC_AUX is the last of them, and there only with RDTSCP.
     let switched = SWITCHED.len() as u64 - u64::from(controls.secondary & controls::RDTSCP == 0);
@@ -162,7 +154,7 @@ pub fn initialise(
         (Field::Cr4Mask, !(CR4_ALLOWED & controls.cr4)),
         (Field::MsrBitmap, msr_bitmap),
         // The guest's counter begins at zero.
-        (Field::TscOffset, zero.wrapping_neg()),
+        (Field::TscOffset, guest.zero.wrapping_neg()),
         (Field::ExitMsrStore, guest.msrs),
         (Field::EntryMsrLoad, guest.msrs),
         (Field::ExitMsrLoad, guest.msrs + HOST_MSRS),

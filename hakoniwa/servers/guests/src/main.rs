@@ -20,6 +20,8 @@ const PAGES: u64 = 16;
 const LATE: u64 = RAM + PAGES * PAGE;
 /// The state page.
 const STATE: u64 = LATE + PAGE;
+/// The state page of a guest's second processor.
+const STATE_2: u64 = STATE + PAGE;
 /// How long a guest spins before the host's timer changes something.
 const WHILE: u64 = 20_000_000;
 
@@ -35,13 +37,14 @@ fn main(_: u64) -> u64 {
             return 0;
         }
     }
-    let memory = rt::page_alloc(RAM, Access::WRITE, PAGES + 2);
-    let tests: [(&str, Test); 7] = [
+    let memory = rt::page_alloc(RAM, Access::WRITE, PAGES + 3);
+    let tests: [(&str, Test); 8] = [
         ("tour", tour),
         ("a runaway with interrupts off", runaway),
         ("memory that is not there", wild),
         ("a storm of ports", storm),
         ("answers of the kernel", policy),
+        ("two processors", pair),
         ("a state that is none", invalid),
         ("wrong calls", wrong_calls),
     ];
@@ -272,6 +275,50 @@ fn policy() -> Result<bool, Error> {
         }
         Ok(None)
     })
+}
+
+/// Lets the second processor begin at `address` in real mode, as SIPI does.
+fn sipi(id: TaskId, code: &[u8], address: u64) -> Result<(), Error> {
+    // SAFETY: these pages are mapped; the processor does not run, and the other one not there.
+    unsafe {
+        core::ptr::copy_nonoverlapping(code.as_ptr(), ram(address as usize), code.len());
+        (STATE_2 as *mut State).write(State::real_mode(0, address));
+    }
+    rt::task_start(id, 0, 0, 0)
+}
+
+/// Two processors of one guest share its memory and its time; one is stopped and started again.
+fn pair() -> Result<bool, Error> {
+    let id = start(sample::first(), &real_mode())?;
+    let other = rt::guest_cpu(id, STATE_2, "guest.1")?;
+    let mut told = 0;
+    loop {
+        let received = rt::receive()?;
+        let (sender, [port, _, _, value, ..]) = (received.sender, received.message.words);
+        if received.message.label != label::IO {
+            continue;
+        }
+        match (sender, port, value) {
+            (from, 0x80, 1) if from == id => sipi(other, sample::second(), 0x2000)?,
+            (from, 0x81, 1) if from == other => told += 1,
+            (from, 0x80, 2) if from == id => {
+                rt::guest_stop(other)?;
+                sipi(other, sample::again(), 0x2800)?;
+            }
+            (from, 0x80, last) if from == id => {
+                let refused = rt::task_destroy(other) == Err(Error::Denied);
+                rt::task_destroy(id)?;
+                println!("two processors took turns: {}", last == 3);
+                return Ok(told == 1 && last == 3 && refused && rt::guest_stop(other) == Err(Error::BadTask));
+            }
+            _ => {
+                println!("two processors: port {port:#x}, value {value:#x}");
+                rt::task_destroy(id)?;
+                return Ok(false);
+            }
+        }
+        go_on(sender, &[])?;
+    }
 }
 
 /// A state that VT-x refuses is the server's problem, with the reason, and nobody else's.

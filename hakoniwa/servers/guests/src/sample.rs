@@ -209,6 +209,62 @@ policy_start:
 policy_handler:
     iret
 policy_end:
+
+    // Two processors hand a turn to and fro; each compares its time-stamp counter with what the other saw last.
+first_start:
+    xor ax, ax
+    mov ds, ax
+    mov al, 1
+    out 0x80, al
+    mov cx, 20
+8:  rdtsc
+    mov ebx, eax
+    sub ebx, [0x704]
+    js 10f
+    mov [0x708], eax
+    mov byte ptr [0x700], 1
+9:  pause
+    cmp byte ptr [0x700], 0
+    jne 9b
+    loop 8b
+    mov al, 2
+    out 0x80, al
+11: pause
+    cmp byte ptr [0x710], 0
+    je 11b
+    mov al, 3
+    out 0x80, al
+10: mov al, 0xff
+    out 0x80, al
+    hlt
+first_end:
+
+second_start:
+    xor ax, ax
+    mov ds, ax
+    mov al, 1
+    out 0x81, al
+12: pause
+    cmp byte ptr [0x700], 1
+    jne 12b
+    rdtsc
+    mov ebx, eax
+    sub ebx, [0x708]
+    js 13f
+    mov [0x704], eax
+    mov byte ptr [0x700], 0
+    jmp 12b
+13: mov al, 0xff
+    out 0x81, al
+    hlt
+second_end:
+
+again_start:
+    xor ax, ax
+    mov ds, ax
+    inc byte ptr [0x710]
+14: jmp 14b
+again_end:
     .set policy_handler_at, policy_handler - policy_start + 0x1000
     .code64
     .text
@@ -235,5 +291,8 @@ samples! {
     runaway runaway_start runaway_end "Interrupts off, for ever.",
     wild wild_start wild_end "Reads memory that it does not have.",
     policy policy_start policy_end "CPUID a thousand times, then HLT.",
+    first first_start first_end "A processor that asks for another and takes turns with it.",
+    second second_start second_end "The other.",
+    again again_start again_end "What the other does after it was stopped: tells, then spins.",
     storm storm_start storm_end "Every kind of port, then a string instruction.",
 }

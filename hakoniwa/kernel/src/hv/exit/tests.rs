@@ -39,6 +39,7 @@ fn setup() -> Setup {
         fresh: false,
         launched: true,
         policy: 0,
+        zero: 0,
         cr2: 0,
         debug: guest::DEBUG,
         event: None,
@@ -52,9 +53,9 @@ fn setup() -> Setup {
     };
     let mut vmcs = Fake::default();
     let controls = Controls { cr4: u64::MAX, ..Default::default() };
-    let mut machine = Machine::new(5);
+    let machine = Machine::new(5);
     let places = guest::Places { root: 0x5000, vpid: 1, msr_bitmap: 0x3000 };
-    guest::initialise(&mut vmcs, &mut machine, &controls, &guest, places);
+    guest::initialise(&mut vmcs, &controls, &guest, places);
     vmcs.write(Field::GuestRip, 0x100);
     vmcs.write(Field::ExitLength, 2);
     vmcs.write(Field::GuestRflags, 2);
