@@ -10,16 +10,18 @@ use hako_mem::{Gpa, GuestMemory, MapError, MemoryMap, PAGE_SIZE, Region, RegionK
 
 use crate::boot::{self, Kernel};
 use crate::clock::Clock;
-use crate::config::{ClockKind, Config, MachineKind, Source};
+use crate::config::{ClockKind, Config, MachineKind, SinkSpec, Source};
 use crate::core::Core;
-use crate::devices::{self, SharedDisk};
+use crate::devices::{self, Devices};
 use crate::engine::{self, Engine};
 use crate::error::Error;
 use crate::inbox::Inbox;
+use crate::incoming::Incoming;
 use crate::machine::Machine;
 use crate::sink::Sinks;
 use crate::stdin::Stdin;
 use crate::trace::Trace;
+use crate::usage::check;
 use crate::{disk, firmware, media, signals, terminal};
 
 /// The largest RAM that can be asked for: 64 GiB, which the physical addresses of every model reach.
@@ -37,7 +39,7 @@ struct Assembly {
     engine: Engine,
     bios: Option<Bios>,
     kernel: Option<Kernel>,
-    virtio_disks: Vec<SharedDisk>,
+    devices: Devices,
     image: Option<Arc<[u8]>>,
     ram: u64,
 }
@@ -45,7 +47,10 @@ struct Assembly {
 impl Machine {
     /// Opens everything that the description names and makes the machine.
     pub(crate) fn new(config: Config) -> Result<Machine, Error> {
-        let sinks = Sinks::open(&config.serial, &config.debugcon)?;
+        check(&config)?;
+        let com = |n: usize| config.coms.get(n).unwrap_or(&SinkSpec::None);
+        let console = config.console.as_ref().unwrap_or(&SinkSpec::None);
+        let sinks = Sinks::open([&config.serial, com(0), com(1), com(2), &config.debugcon, console])?;
         let trace = config.trace.as_ref().map(Trace::open).transpose()?;
         let mut notes = Vec::new();
         let mut made = match config.machine {
@@ -67,7 +72,8 @@ impl Machine {
             engine: made.engine,
             bios: made.bios,
             kernel: made.kernel,
-            virtio_disks: made.virtio_disks,
+            virtio_disks: made.devices.disks,
+            inlet: config.inlet(),
             image: made.image,
             ram: made.ram,
             core: Core {
@@ -75,8 +81,7 @@ impl Machine {
                 clock,
                 sinks,
                 trace,
-                serial_in: Default::default(),
-                serial_at: Time::ZERO,
+                incoming: Incoming::new(made.devices.panel.console.as_ref().map(|console| console.at)),
                 took_input: false,
                 horizon: Time::NEVER,
                 stop_on_output: false,
@@ -89,6 +94,7 @@ impl Machine {
             },
             inbox,
             stdin,
+            panel: made.devices.panel,
             input_open: false,
             outcome: None,
             rescuer: None,
@@ -193,7 +199,7 @@ fn bare(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
         engine,
         bios: None,
         kernel: None,
-        virtio_disks: Vec::new(),
+        devices: Devices::default(),
         image: Some(image),
         ram: len,
     })
@@ -207,6 +213,14 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
         return Err(Error::Usage(format!("a PC has at least 1 MiB of memory, not {ram} bytes")));
     }
     check_memory(ram)?;
+    if config.balloon.is_some_and(|bytes| bytes >= ram) {
+        return Err(Error::Usage(format!(
+            "a balloon must leave the guest some of its {ram} bytes of memory"
+        )));
+    }
+    if kernel.is_some() && !config.boot.is_empty() {
+        return Err(Error::Usage("--boot is for firmware, and a kernel is started directly".into()));
+    }
     let (disks, boot) = media::open(config, kernel.is_some())?;
     let firmware = firmware::load(&config.firmware)?;
     notes.extend(firmware.note);
@@ -217,7 +231,7 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
     let memory = layout.memory(slab(layout.slab_len())?, &firmware.rom).map_err(map_error)?;
     let (engine, irqs) = engine::make(config, &memory, notes)?;
     let virtual_clock = engine.counts() && config.clock != Some(ClockKind::Host);
-    let devices = devices::open(config, kernel.is_some(), virtual_clock)?;
+    let mut devices = devices::open(config, kernel.is_some(), virtual_clock)?;
     let rtc = config.rtc.unwrap_or_else(|| if virtual_clock { Y2K } else { now() });
     let pc = Pc::new(
         PcConfig {
@@ -231,7 +245,8 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
             cpus: config.cpus,
             acpi: config.acpi,
             testdev: config.testdev,
-            devices: devices.pci,
+            devices: std::mem::take(&mut devices.pci),
+            coms: std::array::from_fn(|n| n <= config.coms.len()),
             ..PcConfig::new(layout)
         },
         memory,
@@ -242,7 +257,7 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
         engine,
         bios: firmware.builtin.then(|| boot::bios(kernel.as_ref())),
         kernel,
-        virtio_disks: devices.disks,
+        devices,
         image: None,
         ram: layout.ram,
     })

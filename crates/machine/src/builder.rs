@@ -50,6 +50,12 @@ impl Builder {
         boot: Vec<BootDevice>;
         /// Where COM1 goes besides [`Machine::serial`].
         serial: SinkSpec;
+        /// COM2 to COM4, as many as there are, and where they go besides [`Machine::com`].
+        coms: Vec<SinkSpec>;
+        /// A virtio console, and where it goes besides [`Machine::console`].
+        console: Option<SinkSpec>;
+        /// A memory balloon, and how many bytes the guest is asked for.
+        balloon: Option<u64>;
         /// Where the debug console goes besides [`Machine::debugcon`].
         debugcon: SinkSpec;
         /// The debug-exit port; default 0xf4.
@@ -58,7 +64,7 @@ impl Builder {
         no_reboot: bool;
         /// What a triple fault does.
         triple_fault: TripleFault;
-        /// Feed standard input to COM1.
+        /// Feed standard input to [`Config::inlet`].
         stdin: bool;
         /// End on signals.
         signals: bool;

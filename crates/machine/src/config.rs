@@ -166,6 +166,15 @@ pub enum SinkSpec {
     File(PathBuf),
 }
 
+/// Where bytes for the guest go in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inlet {
+    /// A serial port, 0 for COM1.
+    Com(u8),
+    /// The virtio console.
+    Console,
+}
+
 /// What a triple fault does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum TripleFault {
@@ -219,6 +228,10 @@ pub struct Config {
     pub testdev: bool,
     /// Whether there is a virtio entropy source.
     pub rng: bool,
+    /// A virtio console, hvc0 to Linux, and where it goes.
+    pub console: Option<SinkSpec>,
+    /// A virtio memory balloon, and how many bytes the guest is asked for; it reports free pages in any case.
+    pub balloon: Option<u64>,
     /// Further hard disks.
     pub disks: Vec<DiskSpec>,
     /// The floppy.
@@ -229,6 +242,8 @@ pub struct Config {
     pub boot: Vec<BootDevice>,
     /// Where COM1 (on bare: port 0x01) goes.
     pub serial: SinkSpec,
+    /// Where COM2 to COM4 go, as many as there are.
+    pub coms: Vec<SinkSpec>,
     /// Where ports 0x402 and 0xe9 go.
     pub debugcon: SinkSpec,
     /// The debug-exit port.
@@ -245,7 +260,8 @@ pub struct Config {
     pub timeout: Option<Duration>,
     /// What to trace and where to.
     pub trace: Option<TraceSpec>,
-    /// Feed standard input to COM1 (raw mode on a terminal).
+    /// Feed standard input (raw mode on a terminal) to the console if that is on stdio, else to the first serial port
+    /// that is, else to COM1.
     pub stdin: bool,
     /// Catch SIGINT, SIGTERM and SIGHUP, and end the run with 128 + signal.
     pub signals: bool,
@@ -276,11 +292,14 @@ impl Default for Config {
             acpi: true,
             testdev: false,
             rng: false,
+            console: None,
+            balloon: None,
             disks: Vec::new(),
             floppy: None,
             cdrom: None,
             boot: Vec::new(),
             serial: SinkSpec::None,
+            coms: Vec::new(),
             debugcon: SinkSpec::None,
             debug_exit: Some(0xf4),
             no_reboot: false,
@@ -295,5 +314,17 @@ impl Default for Config {
             log_ports: false,
             rtc: None,
         }
+    }
+}
+
+impl Config {
+    /// Where standard input goes.
+    pub fn inlet(&self) -> Inlet {
+        if self.console == Some(SinkSpec::Stdio) {
+            return Inlet::Console;
+        }
+        let mut serials = (0..).zip([&self.serial].into_iter().chain(&self.coms));
+        let found = serials.find(|(_, sink)| **sink == SinkSpec::Stdio);
+        Inlet::Com(found.map_or(0, |(n, _)| n))
     }
 }

@@ -1,8 +1,5 @@
 //! The bus that a CPU sees: the board, the clock, the sinks and the trace.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use hako_board::Board;
 use hako_engine::{At, Attention, Bus, Lines, Time};
 use hako_firmware::TRAP_PORT;
@@ -10,6 +7,7 @@ use hako_mem::{Gpa, GuestMemory};
 use hako_x86::Width;
 
 use crate::clock::Clock;
+use crate::incoming::Incoming;
 use crate::sink::Sinks;
 use crate::trace::Trace;
 
@@ -26,12 +24,6 @@ pub struct PortWrite {
     pub value: u32,
 }
 
-/// What a byte takes on a line of 115,200 baud.
-const BYTE_TIME: Duration = Duration::from_micros(87);
-
-/// How much of the line's time is made up for: then 16 bytes come together, which fill a 16550A.
-const LATE: Duration = Duration::from_micros(15 * 87);
-
 /// The longest list of port writes kept.
 const PORT_LOG: usize = 1 << 20;
 
@@ -41,12 +33,10 @@ pub(crate) struct Core {
     pub clock: Clock,
     pub sinks: Sinks,
     pub trace: Option<Trace>,
-    /// Bytes on their way to COM1.
-    pub serial_in: VecDeque<u8>,
+    /// Bytes on their way to the guest.
+    pub incoming: Incoming,
     /// Something has come from outside.
     pub took_input: bool,
-    /// When the line is free for the next of them.
-    pub serial_at: Time,
     /// The event that the running deadline stands for.
     pub horizon: Time,
     /// Leave `run` when the guest says something.
@@ -92,16 +82,10 @@ impl Core {
         attention
     }
 
-    /// When the board or the line to COM1 has something to do.
+    /// When the board or a line to it has something to do.
     #[inline]
     pub fn next_event(&self) -> Time {
         self.board.next_event().min(self.next_byte())
-    }
-
-    /// When the next byte reaches COM1: not before it has room.
-    #[inline]
-    pub fn next_byte(&self) -> Time {
-        if self.serial_in.is_empty() || !self.board.serial_has_room() { Time::NEVER } else { self.serial_at }
     }
 
     /// Does what is due at `now`.
@@ -115,18 +99,6 @@ impl Core {
         }
         if !self.board.output().is_empty() {
             self.fetch_output();
-        }
-    }
-
-    /// Bytes whose time has come reach COM1. The line is as fast as its rate says even where the host is late for a
-    /// byte, as it is when it has slept: those that could have arrived meanwhile arrive together.
-    fn bytes_arrive(&mut self, now: Time) {
-        while self.next_byte() <= now
-            && let Some(byte) = self.serial_in.pop_front()
-        {
-            self.board.serial_input(now, byte);
-            self.took_input = true;
-            self.serial_at = self.serial_at.max(now - LATE) + BYTE_TIME;
         }
     }
 
@@ -149,8 +121,7 @@ impl Core {
     pub fn restart(&mut self, count: u64) {
         self.clock.restart(count);
         self.sinks.forget();
-        self.serial_in.clear();
-        self.serial_at = Time::ZERO;
+        self.incoming.clear();
         (self.activity, self.acknowledged, self.services) = (0, 0, 0);
         (self.spoke, self.took_input) = (false, false);
         self.sink_error = None;

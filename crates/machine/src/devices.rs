@@ -1,20 +1,25 @@
-//! The devices on a PC's PCI bus, from the description: virtio disks and an entropy source.
+//! The devices on a PC's PCI bus, from the description: virtio disks, an entropy source, a console and a balloon.
 
 use std::fs::File;
 use std::io::Read;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hako_chips::pci::{ConfigSpace, PciDevice};
+use hako_board::pc::FIRST_SLOT;
+use hako_chips::pci::{Bdf, ConfigSpace, PciDevice};
 use hako_chips::{Block, BlockError};
+use hako_mem::{PAGE_SIZE, Slab, SlabOffset};
 use hako_virtio::rng::{Entropy, Seeded, rng};
-use hako_virtio::{BlkConfig, Flavour, blk};
+use hako_virtio::{Balloon, BlkConfig, ConsoleSize, Flavour, Reclaim, balloon, blk, console};
 
-use crate::config::{Config, DiskInterface, DiskSpec};
-use crate::disk;
+use crate::config::{Config, DiskInterface, DiskSpec, SinkSpec};
 use crate::error::Error;
+use crate::{disk, terminal};
 
 /// What the entropy source gives under the virtual clock: the same in every run.
 const SEED: u64 = 0x6861_6b6f;
+
+/// Columns and rows where there is no terminal.
+const TERMINAL: (u16, u16) = (80, 24);
 
 /// A disk that the machine looks at too (see [`crate::Machine::read_sector`]).
 #[derive(Clone)]
@@ -73,13 +78,69 @@ impl Entropy for HostEntropy {
     }
 }
 
+/// Gives pages that the guest does not need back to the host.
+struct GiveBack;
+
+impl Reclaim for GiveBack {
+    fn give_back(&mut self, slab: &Slab, at: SlabOffset, len: u64) {
+        // Where the host takes nothing back, the pages stay as they are.
+        let _ = slab.discard(at, len);
+    }
+}
+
+/// A console that can be told of its terminal's size.
+pub(crate) struct Console {
+    pub at: Bdf,
+    pub size: ConsoleSize,
+}
+
+/// A balloon, in bytes.
+pub(crate) struct PluggedBalloon {
+    pub at: Bdf,
+    balloon: Balloon,
+}
+
+impl PluggedBalloon {
+    /// Asks the guest for so many bytes.
+    pub fn set_target(&self, bytes: u64) {
+        self.balloon.set_target(u32::try_from(bytes / PAGE_SIZE).unwrap_or(u32::MAX));
+    }
+
+    /// How many bytes it says that it has given.
+    pub fn given(&self) -> u64 {
+        u64::from(self.balloon.actual()) * PAGE_SIZE
+    }
+}
+
+/// The devices that are changed from outside.
+#[derive(Default)]
+pub(crate) struct Panel {
+    pub console: Option<Console>,
+    pub balloon: Option<PluggedBalloon>,
+}
+
+/// A function for the bus.
+type Plug = (ConfigSpace, Box<dyn PciDevice>);
+
 /// What a PC has on its PCI bus.
 #[derive(Default)]
 pub(crate) struct Devices {
     /// The functions, in the order of their slots.
-    pub pci: Vec<(ConfigSpace, Box<dyn PciDevice>)>,
+    pub pci: Vec<Plug>,
     /// The disks among them.
     pub disks: Vec<SharedDisk>,
+    /// Those that are changed from outside.
+    pub panel: Panel,
+}
+
+impl Devices {
+    /// Puts a function into the next slot.
+    fn plug(&mut self, function: Plug) -> Bdf {
+        let slot = usize::from(FIRST_SLOT) + self.pci.len();
+        self.pci.push(function);
+        // That they are too many is found when all are there.
+        Bdf::new(0, u8::try_from(slot).unwrap_or(u8::MAX), 0)
+    }
 }
 
 /// Where a disk is plugged in: as asked for, else virtio for a kernel and IDE for firmware.
@@ -98,7 +159,7 @@ pub(crate) fn open(config: &Config, kernel: bool, repeatable: bool) -> Result<De
         };
         let disk = SharedDisk::new(disk::open(spec)?);
         let serial = format!("hako-{}", devices.disks.len());
-        devices.pci.push(blk(BlkConfig { serial, ..BlkConfig::default() }, Box::new(disk.clone()), flavour));
+        devices.plug(blk(BlkConfig { serial, ..BlkConfig::default() }, Box::new(disk.clone()), flavour));
         devices.disks.push(disk);
     }
     if config.rng {
@@ -108,7 +169,18 @@ pub(crate) fn open(config: &Config, kernel: bool, repeatable: bool) -> Result<De
             let path = std::path::Path::new("/dev/urandom");
             Box::new(HostEntropy(File::open(path).map_err(|why| Error::file("open", path, why))?))
         };
-        devices.pci.push(rng(entropy, Flavour::Modern));
+        devices.plug(rng(entropy, Flavour::Modern));
+    }
+    if let Some(sink) = &config.console {
+        let terminal = if *sink == SinkSpec::Stdio { terminal::size() } else { None };
+        let (space, device, size) = console(terminal.unwrap_or(TERMINAL), Flavour::Modern);
+        devices.panel.console = Some(Console { at: devices.plug((space, device)), size });
+    }
+    if let Some(bytes) = config.balloon {
+        let (space, device, balloon) = balloon(Box::new(GiveBack), Flavour::Modern);
+        let plugged = PluggedBalloon { at: devices.plug((space, device)), balloon };
+        plugged.set_target(bytes);
+        devices.panel.balloon = Some(plugged);
     }
     if devices.pci.len() > hako_board::pc::MAX_DEVICES {
         return Err(Error::Usage(format!(

@@ -115,6 +115,8 @@ fn repetition(config: &Config) -> Config {
         engine: EngineChoice::Soft,
         clock: Some(ClockKind::Virtual),
         serial: SinkSpec::None,
+        coms: config.coms.iter().map(|_| SinkSpec::None).collect(),
+        console: config.console.as_ref().map(|_| SinkSpec::None),
         debugcon: SinkSpec::None,
         trace: None,
         stdin: false,

@@ -42,6 +42,10 @@ pub(crate) fn make(config: &Config, memory: &GuestMemory, notes: &mut Vec<String
     match config.engine {
         EngineChoice::Soft => Ok(soft()),
         EngineChoice::Kvm => Ok(kvm(config, memory)?),
+        EngineChoice::Auto if config.trace.as_ref().is_some_and(|trace| trace.what.int) => {
+            notes.push("engine soft: it shows the interrupts that are to be traced".into());
+            Ok(soft())
+        }
         EngineChoice::Auto if config.clock == Some(ClockKind::Virtual) => {
             notes.push("engine soft: the virtual clock counts instructions".into());
             Ok(soft())

@@ -6,20 +6,29 @@ use std::time::Duration;
 
 use hako_engine::Kick;
 
-/// How many bytes may wait for COM1 before the reader of standard input has to wait too.
+/// How many bytes may wait for the guest before the reader of standard input has to wait too.
 const ROOM: usize = 4096;
 
 /// What is waiting.
 #[derive(Default)]
 pub(crate) struct Waiting {
-    /// Bytes for COM1.
-    pub serial: Vec<u8>,
+    /// Bytes for the guest.
+    pub input: Vec<u8>,
     /// A signal that asks to end.
     pub signal: Option<i32>,
     /// Ctrl-A x was typed.
     pub leave: bool,
+    /// The terminal has another size.
+    pub resized: bool,
     /// Somebody may still put bytes in.
     pub open: bool,
+}
+
+impl Waiting {
+    /// Whether something waits that is no input.
+    pub fn is_urgent(&self) -> bool {
+        self.leave || self.resized || self.signal.is_some()
+    }
 }
 
 /// The box.
@@ -51,23 +60,23 @@ impl Inbox {
     }
 
     /// Puts bytes in; waits while there is no room. `false` once nobody reads any more.
-    pub fn put_serial(&self, bytes: &[u8]) {
+    pub fn put_input(&self, bytes: &[u8]) {
         for part in bytes.chunks(ROOM) {
             let mut waiting = lock(&self.waiting);
-            while waiting.serial.len() + part.len() > ROOM {
+            while waiting.input.len() + part.len() > ROOM {
                 waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
             drop(waiting);
-            self.put(|w| w.serial.extend_from_slice(part));
+            self.put(|w| w.input.extend_from_slice(part));
         }
     }
 
     /// Looks and takes.
     pub fn with<T>(&self, f: impl FnOnce(&mut Waiting) -> T) -> T {
         let mut waiting = lock(&self.waiting);
-        let before = waiting.serial.len();
+        let before = waiting.input.len();
         let result = f(&mut waiting);
-        if waiting.serial.len() < before {
+        if waiting.input.len() < before {
             self.changed.notify_all();
         }
         result
@@ -92,12 +101,12 @@ mod tests {
         let writer = Arc::clone(&inbox);
         let data: Vec<u8> = (0..100_000u32).map(|i| (i * 7) as u8).collect();
         let sent = data.clone();
-        let thread = std::thread::spawn(move || writer.put_serial(&sent));
+        let thread = std::thread::spawn(move || writer.put_input(&sent));
         let mut got = Vec::new();
         while got.len() < data.len() {
             inbox.with(|w| {
-                let n = w.serial.len().min(16);
-                got.extend(w.serial.drain(..n));
+                let n = w.input.len().min(16);
+                got.extend(w.input.drain(..n));
             });
         }
         thread.join().unwrap();

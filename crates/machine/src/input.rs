@@ -2,21 +2,22 @@
 
 use crate::machine::Machine;
 use crate::outcome::Ended;
+use crate::terminal;
 
 impl Machine {
-    /// Takes what is in the inbox; bytes line up before COM1.
+    /// Takes what is in the inbox; bytes line up before the channel that standard input belongs to.
     pub(crate) fn take_input(&mut self) -> Result<(), Ended> {
-        if self.core.serial_in.is_empty() && self.stdin.is_open() {
+        let (to, incoming) = (self.inlet, &mut self.core.incoming);
+        if incoming.is_empty(to) && self.stdin.is_open() {
             let mut buf = [0; 256];
             let n = self.stdin.read(&mut buf);
-            self.core.serial_in.extend(buf.iter().take(n));
+            incoming.add(to, buf.iter().take(n).copied());
         }
-        let serial_in = &mut self.core.serial_in;
-        let (signal, leave) = self.inbox.with(|w| {
-            if serial_in.is_empty() {
-                serial_in.extend(w.serial.drain(..));
+        let (signal, leave, resized) = self.inbox.with(|w| {
+            if incoming.is_empty(to) {
+                incoming.add(to, w.input.drain(..));
             }
-            (w.signal.take(), w.leave)
+            (w.signal.take(), w.leave, std::mem::take(&mut w.resized))
         });
         if let Some(n) = signal {
             return Err(Ended::Signal(n));
@@ -24,18 +25,19 @@ impl Machine {
         if leave {
             return Err(Ended::Left);
         }
+        if resized && let Some((columns, rows)) = terminal::size() {
+            self.set_console_size(columns, rows);
+        }
         Ok(())
     }
 
-    /// Whether anything from outside can still reach the guest. Bytes that COM1 has no room for cannot: a guest that
+    /// Whether anything from outside can still reach the guest. Bytes that there is no room for cannot: a guest that
     /// waits for an interrupt has had the one for those that fill it.
     pub(crate) fn input_possible(&self) -> bool {
         if self.input_open || self.inbox.with(|w| w.open) {
             return true;
         }
-        let waiting = !self.core.serial_in.is_empty()
-            || self.stdin.is_open()
-            || self.inbox.with(|w| !w.serial.is_empty());
-        waiting && self.core.board.serial_has_room()
+        let outside = self.stdin.is_open() || self.inbox.with(|w| !w.input.is_empty());
+        (outside && self.core.has_room(self.inlet)) || self.core.can_arrive()
     }
 }

@@ -24,6 +24,7 @@ pub mod firmware;
 mod hang;
 mod image;
 mod inbox;
+mod incoming;
 mod input;
 mod kvm_cpus;
 mod machine;
@@ -41,13 +42,14 @@ mod stdin;
 mod terminal;
 pub mod trace;
 mod tracing;
+mod usage;
 mod whereabouts;
 mod xstate;
 mod zero;
 
 pub use builder::Builder;
 pub use config::{
-    BootDevice, ClockKind, Config, DiskInterface, DiskSpec, EngineChoice, FirmwareChoice, MachineKind,
+    BootDevice, ClockKind, Config, DiskInterface, DiskSpec, EngineChoice, FirmwareChoice, Inlet, MachineKind,
     ModuleSpec, SinkSpec, Source, TripleFault,
 };
 pub use core::PortWrite;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hako_board::Board;
 use hako_chips::i8042::KeyEvent;
+use hako_chips::pci::Bdf;
 use hako_chips::vga::{Image, TextScreen};
 use hako_engine::Time;
 use hako_firmware::Bios;
@@ -12,9 +13,9 @@ use hako_x86::CpuState;
 
 use crate::boot::Kernel;
 use crate::builder::Builder;
-use crate::config::Config;
+use crate::config::{Config, Inlet};
 use crate::core::{Core, PortWrite};
-use crate::devices::SharedDisk;
+use crate::devices::{Panel, SharedDisk};
 use crate::engine::Engine;
 use crate::hang::Watch;
 use crate::inbox::Inbox;
@@ -43,6 +44,10 @@ pub struct Machine {
     pub(crate) kernel: Option<Kernel>,
     /// The disks that are not IDE's.
     pub(crate) virtio_disks: Vec<SharedDisk>,
+    /// The devices that are changed from outside.
+    pub(crate) panel: Panel,
+    /// Where standard input goes.
+    pub(crate) inlet: Inlet,
     /// What memory holds at power-on.
     pub(crate) image: Option<Arc<[u8]>>,
     /// Bytes of RAM.
@@ -100,7 +105,45 @@ impl Machine {
 
     /// What COM1 (on bare: port 0x01) has said since power-on.
     pub fn serial(&self) -> &[u8] {
-        self.core.sinks.serial()
+        self.com(0)
+    }
+
+    /// What a serial port (0 for COM1) has said.
+    pub fn com(&self, n: u8) -> &[u8] {
+        self.core.sinks.com(n)
+    }
+
+    /// What the virtio console has said.
+    pub fn console(&self) -> &[u8] {
+        self.core.sinks.console()
+    }
+
+    /// Asks the guest for so many bytes of its memory; it gives them through its balloon when it likes. `false` if it
+    /// has none.
+    pub fn set_balloon(&mut self, bytes: u64) -> bool {
+        let Some(balloon) = &self.panel.balloon else { return false };
+        balloon.set_target(bytes);
+        self.poke(balloon.at);
+        true
+    }
+
+    /// How many bytes the guest has given through its balloon, as it says itself.
+    pub fn balloon(&self) -> Option<u64> {
+        self.panel.balloon.as_ref().map(|balloon| balloon.given())
+    }
+
+    /// The terminal behind the console has another size. `false` if there is no console.
+    pub fn set_console_size(&mut self, columns: u16, rows: u16) -> bool {
+        let Some(console) = &self.panel.console else { return false };
+        console.size.set(columns, rows);
+        self.poke(console.at);
+        true
+    }
+
+    /// A PCI device has news.
+    fn poke(&mut self, at: Bdf) {
+        let now = self.time();
+        let _ = self.core.board.poke(now, at);
     }
 
     /// What ports 0x402 and 0xe9 have said.
@@ -156,7 +199,12 @@ impl Machine {
 
     /// Bytes for COM1. They wait until it has room.
     pub fn send_serial(&mut self, bytes: &[u8]) {
-        self.core.serial_in.extend(bytes);
+        self.send(Inlet::Com(0), bytes);
+    }
+
+    /// Bytes for the guest. They wait until there is room.
+    pub fn send(&mut self, to: Inlet, bytes: &[u8]) {
+        self.core.incoming.add(to, bytes.iter().copied());
     }
 
     /// Types keys, one after another, each when the guest has read the one before.

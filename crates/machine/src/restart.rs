@@ -39,7 +39,8 @@ impl Machine {
     /// Makes this machine one that has just been built: all media are opened again.
     pub fn reset(&mut self) -> Result<(), Error> {
         let kernel = Kernel::open(&self.config)?;
-        if !self.virtio_disks.is_empty() || kernel.is_some() != self.kernel.is_some() {
+        let plugged = self.config.rng || self.config.console.is_some() || self.config.balloon.is_some();
+        if plugged || !self.virtio_disks.is_empty() || kernel.is_some() != self.kernel.is_some() {
             // PCI devices keep their backends over a reset, and a kernel has another size of memory and other disks.
             *self = Machine::new(self.config.clone())?;
             return Ok(());
@@ -59,7 +60,7 @@ impl Machine {
         self.core.restart(self.raw_count());
         self.core.board.reset(Time::ZERO);
         self.count_base = self.engine.count_of_all().unwrap_or(0);
-        self.inbox.with(|w| w.serial.clear());
+        self.inbox.with(|w| w.input.clear());
         (self.outcome, self.rescued, self.resets, self.shown) = (None, 0, 0, Time::ZERO);
         (self.input_open, self.hang) = (false, Default::default());
         self.power_on()

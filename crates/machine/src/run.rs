@@ -215,10 +215,9 @@ impl Machine {
         // Whoever watches wants to see what was said before the silence.
         self.core.flush();
         let left = target.since(self.core.now(count)).min(LONG);
-        // Bytes are only of use where those before them are on their way: COM1 may have no room for more.
-        let room = self.core.serial_in.is_empty();
-        let news =
-            |w: &Waiting| (room && !w.serial.is_empty()) || w.leave || w.signal.is_some() || w.open != open;
+        // Bytes are only of use where those before them are on their way: there may be no room for more.
+        let room = self.core.incoming.is_empty(self.inlet);
+        let news = |w: &Waiting| (room && !w.input.is_empty()) || w.is_urgent() || w.open != open;
         self.inbox.sleep(left, news);
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Signals that ask hako to end: a thread waits for them and tells the machine.
+//! Signals that ask hako to end, or say that the terminal has another size: a thread waits for them and tells the
+//! machine.
 
 use std::io;
 use std::sync::Arc;
@@ -7,14 +8,14 @@ use crate::inbox::Inbox;
 use crate::terminal;
 
 /// The signals that end a run.
-const SIGNALS: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+const ENDING: [libc::c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
 fn set() -> libc::sigset_t {
     // SAFETY: sigset_t is plain data; sigemptyset and sigaddset fill the value they are given.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut set);
-        for s in SIGNALS {
+        for s in ENDING.into_iter().chain([libc::SIGWINCH]) {
             libc::sigaddset(&mut set, s);
         }
         set
@@ -36,7 +37,7 @@ pub(crate) fn spawn_deaf(name: &str, f: impl FnOnce() + Send + 'static) -> io::R
     std::thread::Builder::new().name(name.into()).spawn(thread).map(drop)
 }
 
-/// From now on the first of the signals ends the machine's run; a second one ends the process on the spot, for a host
+/// From now on the first of the ending signals ends the machine's run; a second one ends the process on the spot, for a host
 /// that does not take what the guest says.
 pub(crate) fn catch(inbox: &Arc<Inbox>) -> io::Result<()> {
     block();
@@ -47,6 +48,10 @@ pub(crate) fn catch(inbox: &Arc<Inbox>) -> io::Result<()> {
             let mut n = 0;
             // SAFETY: waits for a signal of the set and writes its number.
             if unsafe { libc::sigwait(&set(), &mut n) } != 0 {
+                continue;
+            }
+            if n == libc::SIGWINCH {
+                inbox.put(|w| w.resized = true);
                 continue;
             }
             if seen {

@@ -78,69 +78,75 @@ impl Channel {
     }
 }
 
-/// The channels of a machine.
-pub struct Sinks {
-    serial: Channel,
-    debugcon: Channel,
-    printed: Channel,
-}
+/// The channels of a machine in the order in which they are written: the serial ports, the debug console, the virtio
+/// console, and what INT 10h prints, which goes nowhere.
+pub struct Sinks([Channel; 7]);
+
+const DEBUGCON: usize = 4;
+const CONSOLE: usize = 5;
+const PRINTED: usize = 6;
 
 impl Sinks {
-    /// Opens files; two channels with the same file share it.
-    pub fn open(serial: &SinkSpec, debugcon: &SinkSpec) -> Result<Sinks, Error> {
-        let first = Sink::open(serial)?;
-        let second = match (&first, debugcon) {
-            (Sink::File(file), SinkSpec::File(_)) if serial == debugcon => {
-                Sink::File(file.try_clone().map_err(|e| Error::Host(format!("cannot share a file: {e}")))?)
-            }
-            _ => Sink::open(debugcon)?,
-        };
-        let channel = |sink| Channel { sink, said: Vec::new(), unwritten: 0 };
-        Ok(Sinks { serial: channel(first), debugcon: channel(second), printed: channel(Sink::None) })
+    /// Opens the destinations of all channels but the last; those with the same file share it.
+    pub fn open(specs: [&SinkSpec; PRINTED]) -> Result<Sinks, Error> {
+        let mut sinks: [Sink; PRINTED + 1] = std::array::from_fn(|_| Sink::None);
+        for (n, spec) in specs.into_iter().enumerate() {
+            let twin = specs.iter().position(|other| *other == spec).and_then(|n| sinks.get(n));
+            let sink = match twin {
+                Some(Sink::File(file)) => Sink::File(
+                    file.try_clone().map_err(|e| Error::Host(format!("cannot share a file: {e}")))?,
+                ),
+                _ => Sink::open(spec)?,
+            };
+            sinks[n] = sink;
+        }
+        Ok(Sinks(sinks.map(|sink| Channel { sink, said: Vec::new(), unwritten: 0 })))
     }
 
     /// Fetches what the board has to say.
     pub fn take(&mut self, from: &mut Output) -> io::Result<()> {
-        self.printed.take(&mut from.printed)?;
-        self.serial.take(&mut from.serial)?;
-        self.debugcon.take(&mut from.debugcon)
+        let [com2, com3, com4] = &mut from.coms;
+        let from =
+            [&mut from.serial, com2, com3, com4, &mut from.debugcon, &mut from.console, &mut from.printed];
+        self.0.iter_mut().zip(from).try_for_each(|(channel, from)| channel.take(from))
     }
 
     /// Whether anything waits to be written.
     pub fn pending(&self) -> bool {
-        self.serial.unwritten != 0 || self.debugcon.unwritten != 0
+        self.0.iter().any(|c| c.unwritten != 0)
     }
 
     /// Writes what waits.
     pub fn flush(&mut self) -> io::Result<()> {
-        if self.pending() {
-            self.serial.flush()?;
-            self.debugcon.flush()?;
-        }
-        Ok(())
+        self.0.iter_mut().filter(|c| c.unwritten != 0).try_for_each(Channel::flush)
     }
 
     /// Forgets what was said; the destinations stay open.
     pub fn forget(&mut self) {
-        for c in [&mut self.serial, &mut self.debugcon, &mut self.printed] {
+        for c in &mut self.0 {
             c.said.clear();
             c.unwritten = 0;
         }
     }
 
-    /// What COM1 said.
-    pub fn serial(&self) -> &[u8] {
-        &self.serial.said
+    /// What a serial port said, 0 for COM1.
+    pub fn com(&self, n: u8) -> &[u8] {
+        self.0[..DEBUGCON].get(usize::from(n)).map_or(&[], |c| &c.said)
     }
 
     /// What the debug console said.
     pub fn debugcon(&self) -> &[u8] {
-        &self.debugcon.said
+        &self.0[DEBUGCON].said
+    }
+
+    /// What the virtio console said.
+    pub fn console(&self) -> &[u8] {
+        &self.0[CONSOLE].said
     }
 
     /// What INT 10h printed.
     pub fn printed(&self) -> &[u8] {
-        &self.printed.said
+        &self.0[PRINTED].said
     }
 }
 
@@ -149,23 +155,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_channels_may_share_a_file() {
+    fn channels_may_share_a_file() {
         let f = tempfile::NamedTempFile::new().unwrap();
-        let spec = SinkSpec::File(f.path().into());
-        let mut sinks = Sinks::open(&spec, &spec).unwrap();
-        for (serial, debugcon) in [("a", "b"), ("c", "d")] {
-            let mut out = Output { serial: serial.into(), debugcon: debugcon.into(), ..Output::default() };
+        let (spec, none) = (SinkSpec::File(f.path().into()), SinkSpec::None);
+        let mut sinks = Sinks::open([&spec, &none, &none, &none, &spec, &spec]).unwrap();
+        for (serial, debugcon, console) in [("a", "b", ""), ("c", "", "d")] {
+            let mut out = Output {
+                serial: serial.into(),
+                debugcon: debugcon.into(),
+                console: console.into(),
+                ..Output::default()
+            };
             sinks.take(&mut out).unwrap();
             sinks.flush().unwrap();
             assert!(out.is_empty());
         }
         assert_eq!(std::fs::read(f.path()).unwrap(), b"abcd");
-        assert_eq!((sinks.serial(), sinks.debugcon()), (&b"ac"[..], &b"bd"[..]));
+        assert_eq!((sinks.com(0), sinks.debugcon(), sinks.console()), (&b"ac"[..], &b"b"[..], &b"d"[..]));
     }
 
     #[test]
     fn a_file_that_cannot_be_created_is_named() {
-        let e = Sinks::open(&SinkSpec::File("/nowhere/out".into()), &SinkSpec::None).err().unwrap();
+        let none = &SinkSpec::None;
+        let e = Sinks::open([&SinkSpec::File("/nowhere/out".into()), none, none, none, none, none])
+            .err()
+            .unwrap();
         assert!(e.to_string().contains("/nowhere/out"));
     }
 }

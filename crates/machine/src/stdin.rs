@@ -87,10 +87,10 @@ fn spawn(inbox: &Arc<Inbox>, mut keys: Option<Keys>) -> io::Result<()> {
             };
             let bytes = buf.get(..n).unwrap_or(&[]);
             match &mut keys {
-                None => inbox.put_serial(bytes),
+                None => inbox.put_input(bytes),
                 Some(keys) => {
                     let typed = keys.sort(bytes);
-                    inbox.put_serial(&typed.bytes);
+                    inbox.put_input(&typed.bytes);
                     if typed.leave {
                         inbox.put(|w| w.leave = true);
                     }

@@ -15,6 +15,19 @@ pub(crate) fn stdin_is_terminal() -> bool {
     io::IsTerminal::is_terminal(&io::stdin())
 }
 
+/// Columns and rows of the terminal on standard output, or else on standard input.
+pub(crate) fn size() -> Option<(u16, u16)> {
+    [libc::STDOUT_FILENO, libc::STDIN_FILENO].into_iter().find_map(|fd| {
+        // SAFETY: winsize is plain data that the request fills; both descriptors are open as long as the process lives,
+        // and one that is no terminal is refused.
+        let size = unsafe {
+            let mut size: libc::winsize = std::mem::zeroed();
+            (libc::ioctl(fd, libc::TIOCGWINSZ, &mut size) == 0).then_some(size)
+        };
+        size.filter(|s| s.ws_col != 0 && s.ws_row != 0).map(|s| (s.ws_col, s.ws_row))
+    })
+}
+
 impl RawMode {
     /// Every key goes to the guest, Ctrl-C too; output is treated as before, so that a guest's LF stays a new line.
     pub fn enter() -> io::Result<RawMode> {
