@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use clap::{Subcommand, ValueEnum};
 
 mod guests;
+mod line;
 
 use guests::Guests;
+use line::Line;
 
 use crate::{Outcome, tools};
 
@@ -27,7 +29,11 @@ pub enum Action {
         guests: Box<Guests>,
     },
     /// Host tests of everything pure, the image's checks, then boots in QEMU and Bochs with their verdicts
-    Test,
+    Test {
+        /// Only this part
+        #[arg(value_enum)]
+        part: Option<Part>,
+    },
 }
 
 /// Where the kernel runs.
@@ -43,8 +49,21 @@ pub enum Place {
     Hako,
 }
 
+/// A part of the test.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Part {
+    /// Tests on this machine
+    Host,
+    /// The self test, everywhere
+    Alone,
+    /// Small guests of the hv server, in Bochs
+    Guests,
+    /// Linux guests, in Bochs, where they are prepared
+    Linux,
+}
+
 /// Programs and the files of the archive, in order.
-const SERVERS: [&str; 7] = ["init", "vm", "clock", "hello", "hostile", "guests", "hv"];
+const SERVERS: [&str; 8] = ["init", "vm", "clock", "console", "hello", "hostile", "guests", "hv"];
 /// The line that ends a run.
 const VERDICT: &str = "hakoniwa: verdict: ";
 /// How long a test's run may take on a busy machine; those of users end when the guests do.
@@ -58,9 +77,9 @@ pub fn run(action: &Action) -> Outcome {
         Action::Build => build(&[]).map(|image| println!("{}", image.disc.display())),
         Action::Run { place, guests } => {
             let image = build(&guests.files()?)?;
-            boot(&image, *place, true).map(drop)
+            boot(&image, *place, Mode::Interactive).map(drop)
         }
-        Action::Test => test(),
+        Action::Test { part } => test(*part),
     }
 }
 
@@ -201,11 +220,26 @@ fn red_zone(kernel: &Path) -> Outcome {
     }
 }
 
-fn test() -> Outcome {
+fn test(only: Option<Part>) -> Outcome {
+    type Run = fn(&Image) -> Outcome;
     let start = Instant::now();
-    // The other members are bare metal through and through.
-    cargo(&["test", "--quiet", "-p", "hakoniwa-abi", "-p", "hakoniwa-kernel", "--lib"])?;
+    let wanted = |part| only.is_none_or(|only| only == part);
+    if wanted(Part::Host) {
+        // The other members are bare metal through and through.
+        cargo(&["test", "--quiet", "-p", "hakoniwa-abi", "-p", "hakoniwa-kernel", "--lib"])?;
+    }
     let image = build(&[])?;
+    let parts: [(Part, Run); 3] =
+        [(Part::Alone, self_test), (Part::Guests, guest_test), (Part::Linux, linux_test)];
+    for (_, run) in parts.iter().filter(|(part, _)| wanted(*part)) {
+        run(&image)?;
+    }
+    eprintln!("xtask: hakoniwa's tests took {} s", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// The self test where there is VT-x and where there is none.
+fn self_test(image: &Image) -> Outcome {
     let alone = ["[hello] Hello, World!", "[clock] verdict: ok", "[hostile] verdict: ok"];
     let without = [&alone[..], &["no guests: VT-x is missing"]].concat();
     let with = [
@@ -219,21 +253,27 @@ fn test() -> Outcome {
     let places =
         [(Place::Qemu, &without), (Place::QemuPvh, &without), (Place::Hako, &without), (Place::Bochs, &with)];
     for (place, needed) in places {
-        judge("self test", place, &boot(&image, place, false)?, needed)?;
+        judge("self test", place, &boot(image, place, Mode::Test(&[]))?, needed)?;
     }
+    Ok(())
+}
+
+/// Small guests of one server, with input.
+fn guest_test(image: &Image) -> Outcome {
     let read = |path: &Path| io(path, fs::read(path));
     let samples = guests::samples(&read(&image.kernel)?, read(&image.archive)?);
-    let log = boot(&package(&samples)?, Place::Bochs, false)?;
-    judge("guests", Place::Bochs, &log, &guests::SAMPLES_SAY)?;
-    match guests::linux()? {
-        Some(linux) => {
-            let log = boot(&package(&linux.files()?)?, Place::Bochs, false)?;
-            judge("two Linux guests", Place::Bochs, &log, &guests::LINUX_SAYS)?;
-        }
-        None => eprintln!("xtask: no Linux guests: `cargo xtask guests disk --tiny-kernel` prepares them"),
-    }
-    eprintln!("xtask: hakoniwa's tests took {} s", start.elapsed().as_secs());
-    Ok(())
+    let log = boot(&package(&samples)?, Place::Bochs, Mode::Test(&guests::SAMPLES_HEAR))?;
+    judge("guests", Place::Bochs, &log, &guests::SAMPLES_SAY)
+}
+
+/// Linux, where it is prepared.
+fn linux_test(_: &Image) -> Outcome {
+    let Some(linux) = guests::linux()? else {
+        eprintln!("xtask: no Linux guests: `cargo xtask guests disk --tiny-kernel` prepares them");
+        return Ok(());
+    };
+    let log = boot(&package(&linux.files()?)?, Place::Bochs, Mode::Test(&[]))?;
+    judge("two Linux guests", Place::Bochs, &log, &guests::LINUX_SAYS)
 }
 
 /// The verdict, and what a run must have shown on the way.
@@ -262,19 +302,33 @@ fn verdict(line: &str) -> Option<&str> {
     line.strip_prefix("[init] ").unwrap_or(line).strip_prefix(VERDICT)
 }
 
-/// Boots and returns the serial log; `show` copies it to standard output as it grows.
-fn boot(image: &Image, place: Place, show: bool) -> Result<String, String> {
+/// Who sits at the serial line.
+#[derive(Clone, Copy)]
+enum Mode<'a> {
+    /// The user: the log goes to standard output as it grows, standard input is what is typed, where the emulator's line
+    /// takes input (Bochs's does).
+    Interactive,
+    /// Nobody, but for what is typed when the log has a text: each in its order.
+    Test(&'a [guests::Typed]),
+}
+
+/// Boots and returns the serial log.
+fn boot(image: &Image, place: Place, mode: Mode) -> Result<String, String> {
     let serial = image.dir.join(format!("{place:?}.log"));
     io(&serial, fs::write(&serial, ""))?;
+    let line = Line::new(&serial)?;
     let mut command = match place {
         Place::Qemu => qemu(&image.kernel, image, &serial)?,
         Place::QemuPvh => qemu(&image.pvh, image, &serial)?,
-        Place::Bochs => bochs(image, &serial)?,
+        Place::Bochs => bochs(image, &line)?,
         Place::Hako => hako(image, &serial),
     };
     command.current_dir(&image.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|why| format!("{command:?} did not start: {why}"))?;
-    let log = watch(&mut child, &serial, show);
+    if matches!(mode, Mode::Interactive) {
+        line.connect_input();
+    }
+    let log = watch(&mut child, &serial, &line, mode);
     // It may be gone already.
     let _ = child.kill();
     let _ = child.wait();
@@ -282,16 +336,25 @@ fn boot(image: &Image, place: Place, show: bool) -> Result<String, String> {
 }
 
 /// Follows the log until its verdict, the emulator's end, or the end of patience.
-fn watch(child: &mut Child, serial: &Path, show: bool) -> Result<String, String> {
+fn watch(child: &mut Child, serial: &Path, line: &Line, mode: Mode) -> Result<String, String> {
     let start = Instant::now();
-    let mut shown = 0;
+    let (mut shown, mut typed) = (0, 0);
     loop {
-        let late = !show && start.elapsed() > PATIENCE;
+        let late = matches!(mode, Mode::Test(_)) && start.elapsed() > PATIENCE;
         let ended = late || !matches!(child.try_wait(), Ok(None));
         let log = String::from_utf8_lossy(&io(serial, fs::read(serial))?).into_owned();
-        if show {
-            print!("{}", log.get(shown..).unwrap_or_default());
-            shown = log.len();
+        match mode {
+            Mode::Interactive => {
+                print!("{}", log.get(shown..).unwrap_or_default());
+                shown = log.len();
+            }
+            Mode::Test(what) => {
+                if let Some((when, text)) = what.get(typed).filter(|(when, _)| log.contains(when)) {
+                    eprintln!("xtask: typing {text:?} because of {when:?}");
+                    line.send(text.as_bytes());
+                    typed += 1;
+                }
+            }
         }
         let verdict = log.lines().any(|l| verdict(l).is_some()) && log.ends_with('\n');
         if ended || verdict {
@@ -332,17 +395,17 @@ fn hako(image: &Image, serial: &Path) -> Command {
     command
 }
 
-fn bochs(image: &Image, serial: &Path) -> Result<Command, String> {
+fn bochs(image: &Image, line: &Line) -> Result<Command, String> {
     tools::ensure(&[tools::BOCHS, tools::BOCHS_TERM, tools::BOCHS_BIOS, tools::BOCHS_VGA])?;
     let settings = format!(
         "megs: 512\nromimage: file={}\nvgaromimage: file={}\nboot: cdrom\nata0: enabled=1\n\
-         ata0-master: type=cdrom, path={}, status=inserted\ncom1: enabled=1, mode=file, dev={}\n\
+         ata0-master: type=cdrom, path={}, status=inserted\ncom1: enabled=1, mode=socket-client, dev=localhost:{}\n\
          display_library: term\nclock: sync=none\nlog: bochs.log\n\
          cpu: model=corei7_haswell_4770, ips=50000000, reset_on_triple_fault=0\n",
         tools::BOCHS_BIOS.what,
         tools::BOCHS_VGA.what,
         image.disc.display(),
-        serial.display()
+        line.port
     );
     let (file, script) = (image.dir.join("bochsrc"), image.dir.join("bochs.rc"));
     io(&file, fs::write(&file, settings))?;

@@ -66,7 +66,7 @@ pub fn run(options: &Options) -> Outcome {
     tools::cargo(&["test", "--workspace", "--doc", "--quiet"])?;
     // The core without the standard library, and the microkernel, in workspaces of their own.
     tools::cargo(&["run", "--quiet", "--manifest-path", "tests/no-std/Cargo.toml"])?;
-    hakoniwa::run(&hakoniwa::Action::Test)
+    hakoniwa::run(&hakoniwa::Action::Test { part: None })
 }
 
 /// One concept a file: none longer than 600 lines.

@@ -32,6 +32,12 @@ pub struct Guests {
     /// Give it ACPI tables besides the MP table
     #[arg(long)]
     acpi: bool,
+    /// Give it a virtio console, which gets what is typed instead of COM1
+    #[arg(long)]
+    console: bool,
+    /// Processors
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    cpus: u8,
     /// So many of it in one server
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
     count: u32,
@@ -39,6 +45,9 @@ pub struct Guests {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=8))]
     servers: u32,
 }
+
+/// What is typed at the serial line once the log has a text: the text, what is typed.
+pub type Typed = (&'static str, &'static str);
 
 /// A file of the archive: name and contents.
 pub type File = (String, Vec<u8>);
@@ -57,7 +66,8 @@ impl Guests {
                 words += &format!("{name}={name} ");
             }
         }
-        for (on, word) in [(self.modern, "modern "), (self.acpi, "acpi ")] {
+        words += &format!("cpus={} ", self.cpus);
+        for (on, word) in [(self.modern, "modern "), (self.acpi, "acpi "), (self.console, "console ")] {
             words += if on { word } else { "" };
         }
         for server in 0..self.servers {
@@ -77,18 +87,28 @@ pub fn samples(kernel: &[u8], archive: Vec<u8>) -> Vec<File> {
     let image = |name| hako_guests::Guest::named(name).map(|g| g.image.to_vec()).unwrap_or_default();
     let lines = "name=rom bare=hello.rom\n\
                  name=sector memory=2 disk=mbr\n\
+                 name=echo memory=2 disk=serial-irq\n\
+                 name=other memory=2 disk=serial-irq\n\
                  name=nested memory=64 kernel=garden initrd=archive append=\n";
     vec![
         ("hello.rom".into(), image("hello")),
         ("mbr".into(), image("print-a")),
+        ("serial-irq".into(), image("serial-irq")),
         ("garden".into(), kernel.to_vec()),
         ("archive".into(), archive),
         ("hv0.cfg".into(), lines.into()),
     ]
 }
 
+/// What is typed meanwhile: Ctrl-A and a digit choose the guest, each of which echoes in capitals until an empty line.
+pub const SAMPLES_HEAR: [Typed; 3] =
+    [("other: ready", "\x013hello\n"), ("echo: HELLO", "\x014you too\n"), ("other: YOU TOO", "\n\x013\n")];
+
 /// What the log of the samples must have.
-pub const SAMPLES_SAY: [&str; 5] = [
+pub const SAMPLES_SAY: [&str; 8] = [
+    "input goes to other",
+    "echo: PASS",
+    "other: PASS",
     "rom: Hello KVM!",
     "rom: halted for good",
     "sector: A",
@@ -109,6 +129,7 @@ pub fn linux() -> Result<Option<Guests>, String> {
         disk: Some(disk),
         append: "console=ttyS0 root=/dev/vda1 rw".into(),
         ram: 64,
+        cpus: 1,
         count: 1,
         servers: 2,
         ..Guests::default()

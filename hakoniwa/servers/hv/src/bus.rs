@@ -9,6 +9,8 @@ use hako_x86::Width;
 pub struct Moment<'a> {
     /// The board.
     pub board: &'a mut Board,
+    /// The processor that makes them.
+    pub cpu: u8,
     /// The time of all accesses.
     pub now: Time,
     /// What the accesses changed.
@@ -33,35 +35,35 @@ impl Bus for Moment<'_> {
         self.note(attention)
     }
 
-    fn mmio_read(&mut self, at: At, gpa: Gpa, data: &mut [u8]) -> Attention {
-        let attention = self.board.mmio_read(self.now, at.cpu, gpa, data);
+    fn mmio_read(&mut self, _: At, gpa: Gpa, data: &mut [u8]) -> Attention {
+        let attention = self.board.mmio_read(self.now, self.cpu, gpa, data);
         self.note(attention)
     }
 
-    fn mmio_write(&mut self, at: At, gpa: Gpa, data: &[u8]) -> Attention {
-        let attention = self.board.mmio_write(self.now, at.cpu, gpa, data);
+    fn mmio_write(&mut self, _: At, gpa: Gpa, data: &[u8]) -> Attention {
+        let attention = self.board.mmio_write(self.now, self.cpu, gpa, data);
         self.note(attention)
     }
 
-    fn msr_read(&mut self, at: At, index: u32) -> Option<u64> {
-        self.board.msr_read(self.now, at.cpu, index)
+    fn msr_read(&mut self, _: At, index: u32) -> Option<u64> {
+        self.board.msr_read(self.now, self.cpu, index)
     }
 
-    fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention> {
-        let attention = self.board.msr_write(self.now, at.cpu, index, value)?;
+    fn msr_write(&mut self, _: At, index: u32, value: u64) -> Option<Attention> {
+        let attention = self.board.msr_write(self.now, self.cpu, index, value)?;
         Some(self.note(attention))
     }
 
-    fn acknowledge(&mut self, at: At) -> u8 {
-        self.board.acknowledge(self.now, at.cpu)
+    fn acknowledge(&mut self, _: At) -> u8 {
+        self.board.acknowledge(self.now, self.cpu)
     }
 
-    fn task_priority(&mut self, at: At) -> Option<u8> {
-        self.board.task_priority(self.now, at.cpu)
+    fn task_priority(&mut self, _: At) -> Option<u8> {
+        self.board.task_priority(self.now, self.cpu)
     }
 
-    fn set_task_priority(&mut self, at: At, priority: u8) -> Option<Attention> {
-        let attention = self.board.set_task_priority(self.now, at.cpu, priority)?;
+    fn set_task_priority(&mut self, _: At, priority: u8) -> Option<Attention> {
+        let attention = self.board.set_task_priority(self.now, self.cpu, priority)?;
         Some(self.note(attention))
     }
 

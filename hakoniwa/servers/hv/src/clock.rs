@@ -48,6 +48,11 @@ impl Clock {
         scale(nanoseconds, self.hz, NANOSECONDS) as u64
     }
 
+    /// Nanoseconds since boot, without asking the kernel.
+    pub fn boot_time(&self) -> u64 {
+        self.since_boot(ticks())
+    }
+
     /// Nanoseconds since boot when the counter stands at `ticks`, which is not before this clock was made.
     pub fn since_boot(&self, ticks: u64) -> u64 {
         self.now.saturating_add(self.nanoseconds(ticks.saturating_sub(self.ticks)))

@@ -26,6 +26,10 @@ pub struct Config {
     pub memory: u64,
     /// There are ACPI tables.
     pub acpi: bool,
+    /// There is a virtio console; what is typed goes to it instead of COM1.
+    pub console: bool,
+    /// Processors.
+    pub cpus: u8,
 }
 
 /// All guests of a configuration.
@@ -36,7 +40,7 @@ pub fn parse(text: &str) -> Result<Vec<Config>, String> {
 }
 
 fn line(text: &str) -> Result<Config, String> {
-    let mut config = Config { memory: 64, ..Config::default() };
+    let mut config = Config { memory: 64, cpus: 1, ..Config::default() };
     let mut rest = text;
     while !rest.is_empty() {
         let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -50,6 +54,11 @@ fn line(text: &str) -> Result<Config, String> {
             "bare" => config.bare = text(),
             "modern" => config.modern = true,
             "acpi" => config.acpi = true,
+            "console" => config.console = true,
+            "cpus" => {
+                let good = value.parse().ok().filter(|count| (1..=8).contains(count));
+                config.cpus = good.ok_or_else(|| format!("cpus={value}: give 1 to 8"))?;
+            }
             "memory" => {
                 let good = value.parse().ok().filter(|size| (1..=2048).contains(size));
                 config.memory = good.ok_or_else(|| format!("memory={value}: give 1 to 2048 (MiB)"))?;

@@ -54,11 +54,11 @@ fn model() -> Model {
     X86_64_V2.limited_to(has.with(OURS).without(NOT_YET))
 }
 
-/// Fills the table of a state page; `put` writes a word of it.
-pub fn fill(mut put: impl FnMut(usize, u64)) {
+/// Fills the table in the state page of a processor with this APIC ID, one of so many; `put` writes a word of it.
+pub fn fill(apic_id: u8, cpus: u8, mut put: impl FnMut(usize, u64)) {
     let model = model();
-    let now =
-        Moment { cr4: Cr4::empty(), apic_id: 0, cpus: 1, apic_enabled: true, tsc_hz: rt::info(Info::TscHz) };
+    let tsc_hz = rt::info(Info::TscHz);
+    let now = Moment { cr4: Cr4::empty(), apic_id, cpus, apic_enabled: true, tsc_hz };
     let mut count = 0;
     let mut add = |leaf: u32, subleaf: u32, told: u64| {
         if count == CPUID_MOST {

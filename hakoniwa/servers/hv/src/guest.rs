@@ -1,35 +1,32 @@
-//! One guest: its task, its board, and what its exits come to.
+//! One guest: its processors, its board, and what their exits come to.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use hako_board::{Board, Disks, Layout, Pc, PcConfig};
-use hako_chips::{Block, Wish};
-use hako_cpu::{Cpu, StopKind};
+use hako_board::Board;
+use hako_chips::Wish;
+use hako_cpu::StopKind;
 use hako_engine::{Attention, Time};
-use hako_firmware::{Bios, Drive, Outcome, TRAP_PORT};
-use hako_loader::{Range, RangeKind, Request};
-use hako_mem::{Gpa, GuestMemory};
-use hako_virtio::Flavour;
-use hako_virtio::blk::{BlkConfig, blk};
-use hako_x86::{CpuState, Width};
-use hakoniwa_abi::guest::{ASK, CAN_TAKE, State, TIME_ADDED, TIME_ZERO, inject, label, policy};
+use hako_firmware::{Bios, Outcome, TRAP_PORT};
+use hako_x86::Width;
+use hakoniwa_abi::guest::{ASK, CAN_TAKE, EVENT, State, TIME_ADDED, TIME_ZERO, inject, label, policy};
 use hakoniwa_abi::label::RESUME;
-use hakoniwa_abi::{Call, Error, Message, TaskId};
-use hakoniwa_runtime::{self as rt, println};
+use hakoniwa_abi::{Call, Message, TaskId};
+use hakoniwa_runtime as rt;
 
 use crate::bus::Moment;
 use crate::clock::{Clock, ticks};
 use crate::config::Config;
+use crate::cpuid;
 use crate::disk::RamDisk;
 use crate::files::Files;
+use crate::machine::{Kernel, Machine, failed, machine};
 use crate::memory::{self, Shown};
-use crate::msr::{Msrs, TSC_DEADLINE};
-use crate::{cpuid, state};
+use crate::msr::TSC_DEADLINE;
+use crate::terminal::Terminal;
+use crate::vcpu::{Life, Vcpu, resume_event};
 
 /// The priority of guests: below their server's.
 const PRIORITY: u64 = 3;
@@ -77,86 +74,65 @@ impl fmt::Display for End {
 pub enum Step {
     /// Answer it.
     Go(Message),
+    /// Leave it without an answer: the processor waits.
+    Wait,
     /// It is over.
     End(End),
 }
 
 /// A guest.
 pub struct Guest {
-    id: TaskId,
     name: String,
+    vcpus: Vec<Vcpu>,
     board: Board,
     bios: Option<Bios>,
     kernel: Option<Kernel>,
-    cpu: Box<Cpu>,
-    msrs: Msrs,
     clock: Clock,
-    page: *mut State,
     shown: Shown,
-    /// The kernel was asked to tell when the guest can take an interrupt.
-    asked: bool,
-    /// The beginning of a line that the guest has not ended yet.
-    line: Vec<u8>,
+    terminal: Terminal,
 }
 
-fn failed(what: &'static str) -> impl Fn(Error) -> String {
-    move |why| format!("{what}: {why:?}")
-}
-
-/// The memory map for a loader.
-fn ranges(layout: &Layout) -> Vec<Range> {
-    let kind = |kind| match kind {
-        hako_firmware::RangeKind::Usable => RangeKind::Usable,
-        hako_firmware::RangeKind::Reserved => RangeKind::Reserved,
-        hako_firmware::RangeKind::AcpiReclaim => RangeKind::AcpiReclaim,
-        hako_firmware::RangeKind::AcpiNvs => RangeKind::AcpiNvs,
-    };
-    layout.memory_ranges().iter().map(|r| Range { start: r.start, len: r.len, kind: kind(r.kind) }).collect()
-}
+/// Exit reasons after which the entries of PAE paging may have changed: task switch, control-register access.
+const LOADS_TABLES: [u64; 2] = [9, 28];
 
 impl Guest {
-    /// Makes a guest and starts it.
-    pub fn start(files: Files, number: u64, config: Config) -> Result<Guest, String> {
+    /// Makes a guest and starts its first processor.
+    pub fn start(
+        files: Files,
+        console: Option<TaskId>,
+        number: u64,
+        config: Config,
+    ) -> Result<Guest, String> {
         let disk = config.disk.as_deref().map(|name| files.read(name)).transpose()?.map(RamDisk::new);
-        let Machine { board, state, bios, kernel } = machine(files, number, &config, disk)?;
-        let page = memory::state_page(number).map_err(failed("no page for the state"))? as *mut State;
-        // SAFETY: the page was mapped just now, for this guest alone.
-        unsafe { page.write(state::to_page(&state)) };
-        // SAFETY: the table lies in the same page, behind the state.
-        cpuid::fill(|index, word| unsafe { page.cast::<u64>().add(index).write(word) });
+        let Machine { board, state, bios, kernel, console: device } = machine(files, number, &config, disk)?;
         let pages = board.memory().slab().len() / hakoniwa_abi::PAGE;
         let policy = policy::HALT | policy::CPUID | policy::MSR | policy::state_port(TRAP_PORT);
         let quota = OVERHEAD + pages.div_ceil(256);
-        let id = rt::raw(
-            Call::GuestCreate,
-            [page as u64, PRIORITY, quota, rt::name_word(&config.name), policy, 0],
-        )
-        .map_err(failed("the kernel makes no guest"))?;
-        let id = TaskId(id as u32);
-        let shown =
-            Shown::new(id, number, board.memory().map()).map_err(failed("its memory cannot be mapped"))?;
-        let guest = Guest {
-            id,
-            name: config.name,
-            board,
-            bios,
-            kernel,
-            // The guest writes its memory without leaving marks: nothing that is decoded can be kept.
-            cpu: Box::new(Cpu::new(hako_cpu::Config { uncached: true, ..hako_cpu::Config::default() })),
-            msrs: Msrs::new(),
-            clock: Clock::new(),
-            page,
-            shown,
-            asked: false,
-            line: Vec::new(),
-        };
-        rt::task_start(id, 0, 0, 0).map_err(failed("it does not start"))?;
-        Ok(guest)
+        let name = rt::name_word(&config.name);
+        let mut vcpus: Vec<Vcpu> = Vec::new();
+        for n in 0..config.cpus {
+            let page = memory::state_page(number, n).map_err(failed("no page for the state"))?;
+            let task = match vcpus.first() {
+                None => rt::raw(Call::GuestCreate, [page, PRIORITY, quota, name, policy, 0]),
+                Some(first) => rt::raw(Call::GuestCpu, [first.id.0.into(), page, name, 0, 0, 0]),
+            };
+            let id = TaskId(task.map_err(failed("the kernel makes no guest"))? as u32);
+            let vcpu = Vcpu::new(id, n, config.cpus, page as *mut State);
+            cpuid::fill(n, config.cpus, |index, word| vcpu.set_word(index, word));
+            vcpus.push(vcpu);
+        }
+        let Some(first) = vcpus.first_mut() else { return Err("no processor".into()) };
+        first.set_whole_state(&state);
+        let shown = Shown::new(first.id, number, board.memory().map())
+            .map_err(failed("its memory cannot be mapped"))?;
+        first.start();
+        let terminal = Terminal::new(config.name.clone(), console, device);
+        Ok(Guest { name: config.name, vcpus, board, bios, kernel, clock: Clock::new(), shown, terminal })
     }
 
-    /// Its task.
-    pub fn id(&self) -> TaskId {
-        self.id
+    /// Which of its processors a task is.
+    pub fn cpu(&self, task: TaskId) -> Option<usize> {
+        self.vcpus.iter().position(|vcpu| vcpu.id == task)
     }
 
     /// Its name.
@@ -164,15 +140,14 @@ impl Guest {
         &self.name
     }
 
-    /// A word of the state page that the kernel writes.
-    fn word(&self, index: usize) -> u64 {
-        // SAFETY: the page is mapped for good; its words are written whole.
-        unsafe { self.page.cast::<u64>().add(index).read_volatile() }
+    /// The processor's counter at the guest's zero; 0 before it began.
+    fn zero(&self) -> u64 {
+        self.vcpus.first().map_or(0, |vcpu| vcpu.word(TIME_ZERO))
     }
 
     /// Guest time. It begins with the first entry.
     fn time(&self) -> Time {
-        match self.word(TIME_ZERO) {
+        match self.zero() {
             0 => Time::ZERO,
             zero => Time(self.clock.nanoseconds(ticks().saturating_sub(zero))),
         }
@@ -180,60 +155,64 @@ impl Guest {
 
     /// When `tick` is wanted, in nanoseconds since boot.
     pub fn next_event(&self) -> u64 {
-        match self.board.next_event() {
+        let board = match self.board.next_event() {
             Time::NEVER => u64::MAX,
-            Time(at) => self.clock.since_boot(self.word(TIME_ZERO)).saturating_add(at),
-        }
+            Time(at) => self.clock.since_boot(self.zero()).saturating_add(at),
+        };
+        board.min(self.terminal.next_event())
     }
 
-    /// Answers an exit.
-    pub fn exit(&mut self, message: &Message) -> Step {
+    /// Answers an exit of a processor.
+    pub fn exit(&mut self, n: usize, message: &Message) -> Step {
         let time = self.time();
-        let mut step = self.answer(time, message);
+        let mut step = self.answer(time, n, message);
+        if self.terminal.has_input() {
+            let _ = self.terminal.feed(&mut self.board, time);
+        }
+        self.signals(time, Some(n));
         if let Step::Go(answer) = &mut step {
-            self.deliver(time, message.words[CAN_TAKE] != 0, answer);
+            self.deliver(time, n, message.words[CAN_TAKE] != 0, answer);
         }
         step
     }
 
-    fn answer(&mut self, time: Time, message: &Message) -> Step {
+    fn answer(&mut self, time: Time, n: usize, message: &Message) -> Step {
         let [a, b, c, d, e, ..] = message.words;
+        let event = [message.words[EVENT], message.words[EVENT + 1]];
+        let go_on = Step::Go(Message::new(RESUME, &[]));
         match message.label {
-            label::IO if e == 0 && a == u64::from(TRAP_PORT) && c == 0 => self.service(time, d),
-            label::IO if e == 0 => self.port(time, a as u16, b, c == 1, d),
-            label::IO | label::FAULT => self.complete(time),
-            label::OTHER if a >> 31 & 1 == 0 => self.complete(time),
+            label::IO if e == 0 && a == u64::from(TRAP_PORT) && c == 0 => self.service(time, n, d),
+            label::IO if e == 0 => self.port(time, n, a as u16, b, c == 1, d),
+            label::IO => self.complete(time, n, [0; 2], false),
+            label::FAULT => self.complete(time, n, event, false),
+            label::OTHER if a >> 31 & 1 == 0 => self.complete(time, n, event, LOADS_TABLES.contains(&a)),
             label::OTHER => Step::End(End::Failed(format!("the processor refused its state, exit {a:#x}"))),
             // With interrupts on, the kernel lets it wait by itself.
-            label::HALT if a == 0 => Step::End(End::Halted),
+            label::HALT if a == 0 => self.stop(n),
             label::WINDOW => {
-                self.asked = false;
-                Step::Go(Message::new(RESUME, &[]))
+                self.vcpus[n].asked = false;
+                go_on
             }
-            label::HALT => Step::Go(Message::new(RESUME, &[])),
-            label::TRIPLE_FAULT => Step::End(End::TripleFault(self.state().rip)),
+            label::HALT => go_on,
+            label::TRIPLE_FAULT => Step::End(End::TripleFault(self.vcpus[n].state().rip)),
             label::MSR_READ => {
-                let value = self.read_msr(time, a as u32);
+                let value = self.read_msr(time, n, a as u32);
                 Step::Go(Message::new(RESUME, &[u64::from(value.is_some()), value.unwrap_or(0)]))
             }
-            label::MSR_WRITE => self.write_msr(time, a as u32, b),
+            label::MSR_WRITE => self.write_msr(time, n, a as u32, b),
             other => Step::End(End::Failed(format!("message {other:#x}, which no guest sends"))),
         }
     }
 
-    fn state(&self) -> CpuState {
-        // SAFETY: the page is mapped for good; the kernel wrote it before the message, and the guest waits.
-        let page = unsafe { self.page.read_volatile() };
-        state::from_page(&page)
-    }
-
-    fn set_state(&self, state: &CpuState) {
-        // SAFETY: as above; the kernel reads it with the answer.
-        unsafe { self.page.write_volatile(state::to_page(state)) }
+    /// A processor halted with its interrupts off: the guest is at its end when no other runs.
+    fn stop(&mut self, n: usize) -> Step {
+        self.vcpus[n].life = Life::Stopped;
+        let alive = self.vcpus.iter().any(|vcpu| vcpu.life == Life::Runs);
+        if alive { Step::Wait } else { Step::End(End::Halted) }
     }
 
     /// IN or OUT of one item.
-    fn port(&mut self, time: Time, port: u16, bytes: u64, reads: bool, value: u64) -> Step {
+    fn port(&mut self, time: Time, n: usize, port: u16, bytes: u64, reads: bool, value: u64) -> Step {
         let width = match bytes {
             1 => Width::B1,
             2 => Width::B2,
@@ -247,56 +226,65 @@ impl Guest {
             self.board.port_out(time, port, width, data)
         };
         let value = data.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte));
-        self.settle(time, attention, Message::new(RESUME, &[value]))
+        self.settle(time, n, attention, Message::new(RESUME, &[value]))
     }
 
-    fn read_msr(&mut self, time: Time, index: u32) -> Option<u64> {
-        let value = self.board.msr_read(time, 0, index).or_else(|| self.msrs.read(index))?;
+    fn read_msr(&mut self, time: Time, n: usize, index: u32) -> Option<u64> {
+        let vcpu = &self.vcpus[n];
+        let value = self.board.msr_read(time, vcpu.number, index).or_else(|| vcpu.msrs.read(index))?;
         let deadline = index == TSC_DEADLINE && value != 0;
-        Some(if deadline { self.clock.ticks(value).wrapping_add(self.word(TIME_ADDED)) } else { value })
+        Some(if deadline { self.clock.ticks(value).wrapping_add(vcpu.word(TIME_ADDED)) } else { value })
     }
 
-    fn write_msr(&mut self, time: Time, index: u32, value: u64) -> Step {
+    fn write_msr(&mut self, time: Time, n: usize, index: u32, value: u64) -> Step {
+        let vcpu = &mut self.vcpus[n];
         // The board's counter is its time: a deadline of 0 disarms, and no other may become one.
         let deadline = index == TSC_DEADLINE && value != 0;
         let value = if deadline {
-            self.clock.reaches(value.wrapping_sub(self.word(TIME_ADDED))).max(1)
+            self.clock.reaches(value.wrapping_sub(vcpu.word(TIME_ADDED))).max(1)
         } else {
             value
         };
-        let attention = self.board.msr_write(time, 0, index, value);
-        let taken = attention.is_some() || self.msrs.write(index, value);
-        self.settle(time, attention.unwrap_or_default(), Message::new(RESUME, &[u64::from(taken)]))
+        let attention = self.board.msr_write(time, vcpu.number, index, value);
+        let taken = attention.is_some() || vcpu.msrs.write(index, value);
+        self.settle(time, n, attention.unwrap_or_default(), Message::new(RESUME, &[u64::from(taken)]))
     }
 
     /// A service of the built-in firmware.
-    fn service(&mut self, time: Time, value: u64) -> Step {
+    fn service(&mut self, time: Time, n: usize, value: u64) -> Step {
         let attention = self.board.port_out(time, TRAP_PORT, Width::B1, &[value as u8]);
-        self.settle(time, attention, Message::new(RESUME, &[]))
+        self.settle(time, n, attention, Message::new(RESUME, &[]))
     }
 
-    /// Completes the instruction that exited, whatever it is, with hako's own CPU.
-    fn complete(&mut self, time: Time) -> Step {
-        let before = self.state();
-        if let Err(why) = self.cpu.set_state(&before) {
+    /// Completes the instruction that exited, whatever it is, with hako's own CPU; before it the event whose delivery the
+    /// exit cut short. The entries of PAE paging come from memory if the instruction may have loaded them.
+    fn complete(&mut self, time: Time, n: usize, event: [u64; 2], tables: bool) -> Step {
+        let vcpu = &mut self.vcpus[n];
+        let mut before = vcpu.whole_state();
+        resume_event(&mut before, event[0], event[1]);
+        if let Err(why) = vcpu.cpu.set_state(&before) {
             return Step::End(End::Failed(format!(
                 "an instruction at {:#x} cannot be completed: {why}",
                 before.rip
             )));
         }
-        let mut moment = Moment { board: &mut self.board, now: time, attention: Attention::empty() };
-        let stop = self.cpu.step(&mut moment);
+        let cpu = vcpu.number;
+        let mut moment = Moment { board: &mut self.board, cpu, now: time, attention: Attention::empty() };
+        let stop = vcpu.cpu.step(&mut moment);
         let attention = moment.attention;
-        let after = self.cpu.state();
-        self.set_state(&after);
+        let after = vcpu.cpu.state();
+        vcpu.set_whole_state(&after);
+        if tables {
+            vcpu.load_pdptes(&after, self.board.memory());
+        }
         match stop.kind {
             StopKind::TripleFault => Step::End(End::TripleFault(stop.rip)),
-            _ => self.settle(time, attention, Message::new(label::RESUME_WITH_STATE, &[])),
+            _ => self.settle(time, n, attention, Message::new(label::RESUME_WITH_STATE, &[])),
         }
     }
 
     /// What accesses left behind, then the answer.
-    fn settle(&mut self, time: Time, attention: Attention, mut answer: Message) -> Step {
+    fn settle(&mut self, time: Time, n: usize, attention: Attention, mut answer: Message) -> Step {
         self.say();
         if attention.contains(Attention::MAP)
             && let Err(why) = self.shown.change(self.board.memory().map())
@@ -309,12 +297,12 @@ impl Guest {
                 Wish::PowerOff => return Step::End(End::Off),
                 Wish::Exit(value) => return Step::End(End::Exit(value)),
                 Wish::Firmware(_) => {
-                    let mut state = self.state();
+                    let mut state = self.vcpus[n].state();
                     let Some(bios) = &mut self.bios else { continue };
                     match self.board.serve(time, bios, &mut state) {
                         Outcome::Ignored => {}
                         Outcome::Resume => {
-                            self.set_state(&state);
+                            self.vcpus[n].set_state(&state);
                             answer = Message::new(label::RESUME_WITH_STATE, &[]);
                         }
                         Outcome::Reset => return Step::End(End::Reset),
@@ -322,7 +310,7 @@ impl Guest {
                         Outcome::Kernel => {
                             let Some(kernel) = &self.kernel else { return Step::End(End::Reset) };
                             match kernel.load(self.board.memory()) {
-                                Ok(state) => self.set_state(&state),
+                                Ok(state) => self.vcpus[n].set_state(&state),
                                 Err(why) => return Step::End(End::Failed(why)),
                             }
                             answer = Message::new(label::RESUME_WITH_STATE, &[]);
@@ -335,20 +323,19 @@ impl Guest {
         Step::Go(answer)
     }
 
-    /// Prints the lines that the guest has ended.
     fn say(&mut self) {
         let output = self.board.output();
-        if output.is_empty() {
-            return;
+        if !output.is_empty() {
+            self.terminal.say(output, self.clock.boot_time());
         }
-        for said in [&output.serial, &output.debugcon, &output.printed] {
-            self.line.extend_from_slice(said);
-        }
-        output.clear();
-        while let Some(end) = self.line.iter().position(|b| *b == b'\n') {
-            let line: Vec<u8> = self.line.drain(..=end).collect();
-            println!("{}: {}", self.name, String::from_utf8_lossy(&line).trim_end());
-        }
+    }
+
+    /// There is input for the guest.
+    pub fn come(&mut self) {
+        self.terminal.come();
+        let time = self.time();
+        let _ = self.terminal.feed(&mut self.board, time);
+        self.signals(time, None);
     }
 
     /// Lets chips act whose time has come.
@@ -356,35 +343,64 @@ impl Guest {
         let time = self.time();
         if self.board.next_event() <= time {
             let _ = self.board.tick(time);
-            if self.board.lines(0).intr {
-                self.ask(time);
+            if self.terminal.has_input() {
+                let _ = self.terminal.feed(&mut self.board, time);
+            }
+            self.say();
+            self.signals(time, None);
+        }
+        if self.terminal.next_event() != u64::MAX {
+            self.terminal.tick(self.clock.boot_time());
+        }
+    }
+
+    /// Brings INIT, SIPI and interrupts to the processors. `answered` is the one whose exit is
+    /// about to be answered: its interrupt goes with the answer.
+    fn signals(&mut self, time: Time, answered: Option<usize>) {
+        // Nobody sends INIT or SIPI to the only processor.
+        if self.vcpus.len() == 1 && answered.is_some() {
+            return;
+        }
+        for n in 0..self.vcpus.len() {
+            let vcpu = &mut self.vcpus[n];
+            let lines = self.board.lines(vcpu.number);
+            if lines.init {
+                vcpu.stop();
+            }
+            if let Some(vector) = lines.sipi {
+                vcpu.sipi(vector);
+            }
+            if lines.intr && answered != Some(n) {
+                self.ask(time, n);
             }
         }
     }
 
-    /// Lets an answer carry the interrupt that waits, if the guest can take it with its next instruction; else asks to
-    /// be told when it can.
-    fn deliver(&mut self, time: Time, can_take: bool, answer: &mut Message) {
-        if !self.board.lines(0).intr {
+    /// Lets an answer carry the interrupt that waits, if the processor can take it with its next instruction; else asks
+    /// to be told when it can.
+    fn deliver(&mut self, time: Time, n: usize, can_take: bool, answer: &mut Message) {
+        let vcpu = &mut self.vcpus[n];
+        if !self.board.lines(vcpu.number).intr {
             return;
         }
         if can_take {
-            answer.words[CAN_TAKE] = inject(self.board.acknowledge(time, 0));
-            self.asked = false;
+            answer.words[CAN_TAKE] = inject(self.board.acknowledge(time, vcpu.number));
+            vcpu.asked = false;
         } else {
-            self.ask(time);
+            self.ask(time, n);
         }
     }
 
-    /// An interrupt waits while the guest runs or sleeps: a guest that sleeps takes it at once.
-    fn ask(&mut self, time: Time) {
-        if core::mem::replace(&mut self.asked, true) {
+    /// An interrupt waits while the processor runs or sleeps: one that sleeps takes it at once.
+    fn ask(&mut self, time: Time, n: usize) {
+        let vcpu = &mut self.vcpus[n];
+        if vcpu.life != Life::Runs || core::mem::replace(&mut vcpu.asked, true) {
             return;
         }
-        let id = u64::from(self.id.0);
+        let id = u64::from(vcpu.id.0);
         if rt::raw(Call::GuestInject, [id, ASK, 0, 0, 0, 0]) == Ok(1) {
-            self.asked = false;
-            let vector = self.board.acknowledge(time, 0);
+            vcpu.asked = false;
+            let vector = self.board.acknowledge(time, vcpu.number);
             // It sleeps and takes it: nobody but this task wakes it.
             let _ = rt::raw(Call::GuestInject, [id, vector.into(), 0, 0, 0, 0]);
         }
@@ -393,97 +409,10 @@ impl Guest {
     /// Ends it; what it said last is shown.
     pub fn finish(mut self) {
         self.say();
-        if !self.line.is_empty() {
-            println!("{}: {}", self.name, String::from_utf8_lossy(&self.line));
+        self.terminal.finish();
+        if let Some(first) = self.vcpus.first() {
+            // It exists: nobody else destroys it.
+            let _ = rt::task_destroy(first.id);
         }
-        // It exists: nobody else destroys it.
-        let _ = rt::task_destroy(self.id);
     }
-}
-
-/// A kernel and what goes along with it.
-struct Kernel {
-    name: String,
-    append: String,
-    image: Vec<u8>,
-    initrd: Option<Vec<u8>>,
-    ranges: Vec<Range>,
-    rsdp: Option<Gpa>,
-}
-
-impl Kernel {
-    fn load(&self, memory: &GuestMemory) -> Result<CpuState, String> {
-        let request = Request {
-            name: &self.name,
-            append: &self.append,
-            initrd: self.initrd.as_deref(),
-            memory: &self.ranges,
-            rsdp: self.rsdp,
-            ..Request::default()
-        };
-        let loaded = hako_loader::load(&self.image, &request, memory);
-        loaded.map(|loaded| loaded.state).map_err(|why| format!("{}: {why}", self.name))
-    }
-}
-
-/// What a guest is made of.
-struct Machine {
-    board: Board,
-    state: CpuState,
-    bios: Option<Bios>,
-    kernel: Option<Kernel>,
-}
-
-/// The board, the CPU's first state, the firmware, and the kernel that it starts.
-fn machine(files: Files, number: u64, config: &Config, disk: Option<RamDisk>) -> Result<Machine, String> {
-    if let Some(image) = &config.bare {
-        return bare(number, &files.read(image)?);
-    }
-    let rom = hako_firmware::rom();
-    let layout = Layout::new(config.memory << 20, rom.len());
-    let slab = memory::slab(number, layout.slab_len()).map_err(failed("no memory for it"))?;
-    let memory = layout.memory(Arc::new(slab), rom).map_err(|why| format!("its memory map: {why}"))?;
-    let mut disks = Disks::default();
-    let mut pc = PcConfig::new(layout);
-    (pc.builtin, pc.post, pc.acpi, pc.debug_exit) = (true, true, config.acpi, Some(0xf4));
-    match (disk, &config.kernel) {
-        (Some(disk), Some(_)) => {
-            let flavour = if config.modern { Flavour::Modern } else { Flavour::Legacy };
-            let serial = BlkConfig { serial: config.name.clone(), ..BlkConfig::default() };
-            pc.devices.push(blk(serial, Box::new(disk) as Box<dyn Block>, flavour));
-        }
-        (Some(disk), None) => {
-            disks.hard.push(Box::new(disk));
-            pc.boot = alloc::vec![Drive::HardDisk(0)];
-        }
-        (None, _) => {}
-    }
-    let pc = Pc::new(pc, memory, disks);
-    let kernel = match &config.kernel {
-        None => None,
-        Some(name) => Some(Kernel {
-            name: name.clone(),
-            append: config.append.clone(),
-            image: files.read(name)?,
-            initrd: config.initrd.as_deref().map(|name| files.read(name)).transpose()?,
-            ranges: ranges(&layout),
-            rsdp: pc.rsdp(),
-        }),
-    };
-    let bios = if kernel.is_some() { Bios::for_kernel() } else { Bios::new() };
-    Ok(Machine { board: Board::Pc(Box::new(pc)), state: CpuState::reset(), bios: Some(bios), kernel })
-}
-
-/// The machine without chips.
-fn bare(number: u64, image: &[u8]) -> Result<Machine, String> {
-    use hako_board::Bare;
-    use hako_mem::{MemoryMap, Region, RegionKind, SlabOffset};
-    let slab = memory::slab(number, image.len() as u64).map_err(failed("no memory for it"))?;
-    let mut map = MemoryMap::new();
-    map.map(Region { gpa: Gpa(0), len: slab.len(), kind: RegionKind::Ram, offset: SlabOffset(0) })
-        .map_err(|why| format!("its memory map: {why}"))?;
-    let memory = GuestMemory::new(Arc::new(slab), map);
-    memory.write(Gpa(0), image).map_err(|why| format!("its image: {why}"))?;
-    let board = Board::Bare(Bare::new(memory));
-    Ok(Machine { board, state: Bare::initial_state(), bios: None, kernel: None })
 }

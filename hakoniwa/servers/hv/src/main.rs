@@ -16,15 +16,20 @@ mod cpuid;
 mod disk;
 mod files;
 mod guest;
+mod machine;
 mod memory;
 mod msr;
 mod state;
+mod terminal;
+mod vcpu;
 
 use alloc::vec::Vec;
 use files::Files;
 use guest::{Guest, Step};
+use hakoniwa_abi::message::notify;
 use hakoniwa_abi::{Info, Message, TaskId, label};
-use hakoniwa_runtime::{self as rt, println};
+use hakoniwa_runtime::console::COME;
+use hakoniwa_runtime::{self as rt, println, vm};
 
 hakoniwa_runtime::entry!(main);
 
@@ -46,7 +51,9 @@ fn main(argument: u64) -> u64 {
 fn start(files: Files, number: u64) -> Result<Vec<Guest>, alloc::string::String> {
     let text = files.text(&alloc::format!("hv{number}.cfg"))?;
     let configs = config::parse(&text)?;
-    (0..).zip(configs).map(|(place, config)| Guest::start(files, place, config)).collect()
+    // Without a console there is no input.
+    let console = vm::meet(files.vm, "console").ok();
+    (0..).zip(configs).map(|(place, config)| Guest::start(files, console, place, config)).collect()
 }
 
 /// Answers exits until every guest has ended; the number of those that ended badly.
@@ -54,15 +61,16 @@ fn serve(mut guests: Vec<Guest>) -> u64 {
     let (mut failed, mut armed) = (0, u64::MAX);
     while !guests.is_empty() {
         let Ok(received) = rt::receive() else { continue };
-        let place = guests.iter().position(|g| g.id() == received.sender);
-        match place {
-            Some(place) => {
+        let find = |(place, guest): (usize, &Guest)| Some((place, guest.cpu(received.sender)?));
+        match guests.iter().enumerate().find_map(find) {
+            Some((place, cpu)) => {
                 let guest = &mut guests[place];
-                match guest.exit(&received.message) {
+                match guest.exit(cpu, &received.message) {
                     Step::Go(answer) => {
-                        // A guest that is gone needs no answer.
+                        // A processor that is gone or stopped needs no answer.
                         let _ = rt::reply(received.sender, answer);
                     }
+                    Step::Wait => {}
                     Step::End(end) => {
                         println!("{}: {end}", guest.name());
                         failed += u64::from(!end.is_good());
@@ -71,7 +79,15 @@ fn serve(mut guests: Vec<Guest>) -> u64 {
                     }
                 }
             }
-            None if received.sender == TaskId::KERNEL => armed = u64::MAX,
+            None if received.sender == TaskId::KERNEL => {
+                let bits = received.message.words[0];
+                if bits & notify::TIMER != 0 {
+                    armed = u64::MAX;
+                }
+                if bits & COME != 0 {
+                    guests.iter_mut().for_each(Guest::come);
+                }
+            }
             // Nobody else has anything to say to this task.
             None => drop(rt::reply(received.sender, Message::new(label::RESUME, &[]))),
         }

@@ -39,9 +39,9 @@ fn place(number: u64) -> u64 {
     layout::WINDOWS + (number + 1) * APART
 }
 
-/// The page for the state of a guest, behind its memory.
-pub fn state_page(number: u64) -> Result<u64, Error> {
-    let at = place(number) + APART - PAGE;
+/// The page for the state of a processor of a guest, behind its memory.
+pub fn state_page(number: u64, cpu: u8) -> Result<u64, Error> {
+    let at = place(number) + APART - PAGE * (u64::from(cpu) + 1);
     rt::page_alloc(at, Access::WRITE, 1)?;
     Ok(at)
 }

@@ -66,7 +66,7 @@ pub fn to_page(state: &CpuState) -> State {
         rflags: state.rflags.bits(),
         control: [state.cr0, state.cr2, state.cr3, state.cr4],
         efer: state.efer,
-        interruptibility: shadow | u64::from(state.events.nmi_masked) * NMI,
+        interruptibility: shadow | (u64::from(state.events.nmi_masked) * NMI),
         segments,
         gdtr: table(&state.gdtr),
         idtr: table(&state.idtr),

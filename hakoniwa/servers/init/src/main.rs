@@ -94,6 +94,8 @@ impl Test {
         let me = u64::from(self.vm.0);
         let share = rt::info(Info::FreePages) * 2 / 3 / servers;
         let clock = self.spawn("clock", 5, rights::PORTS | rights::IRQS, CLOCK);
+        // First, so that the servers find it.
+        let console = self.spawn("console", 5, rights::PORTS | rights::IRQS, me);
         let mut started = [TaskId::default(); 8];
         for (number, place) in (0..servers).zip(&mut started) {
             let spawned = vm::spawn(self.vm, "hv", 4, rights::HV, share, me | number << 32);
@@ -104,6 +106,8 @@ impl Test {
             self.exits("hv", id, 0);
         }
         self.exits("clock", clock, 0);
+        let killed = vm::kill(self.vm, console).is_ok();
+        self.expect("the console is ended", killed);
         println!("{} checks passed, {} failed", self.passed, self.failed);
         self.failed == 0
     }

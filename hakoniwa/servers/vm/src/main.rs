@@ -11,13 +11,14 @@ use hakoniwa_abi::archive::Archive;
 use hakoniwa_abi::elf::Program;
 use hakoniwa_abi::message::Grant;
 use hakoniwa_abi::{Access, Error, Message, PAGE, Received, TaskId, label, layout};
-use hakoniwa_runtime::vm::{FAILED, FILE, KILL, PING, SPAWN, WAIT};
+use hakoniwa_runtime::vm::{FAILED, FILE, KILL, MEET, PING, SPAWN, WAIT};
 use hakoniwa_runtime::{self as rt, load, println};
 
 hakoniwa_runtime::entry!(main);
 
 struct Child {
     id: TaskId,
+    name: u64,
     starter: TaskId,
     program: Program<'static>,
     waiter: Option<TaskId>,
@@ -85,6 +86,7 @@ impl Manager {
             WAIT => self.wait(received.sender, TaskId(words[0] as u32)),
             KILL => self.kill(received.sender, TaskId(words[0] as u32)),
             FILE => self.file(words[0], words[1]),
+            MEET => self.meet(received.sender, words[0]).unwrap_or_else(Answer::from),
             PING => Answer::With(Message::new(PING, &words)),
             _ => Answer::from(Error::BadArgument),
         }
@@ -114,7 +116,7 @@ impl Manager {
         let (text, file) = self.find(name).ok_or(Error::BadArgument)?;
         let program = Program::new(file).ok_or(Error::BadArgument)?;
         let id = rt::task_create(TaskId::KERNEL, priority, rights, quota, text)?;
-        self.children.push(Child { id, starter, program, waiter: None, ended: None });
+        self.children.push(Child { id, name, starter, program, waiter: None, ended: None });
         rt::task_start(id, program.entry, layout::STACK_TOP, argument)?;
         Ok(Answer::With(Message::new(SPAWN, &[id.0.into()])))
     }
@@ -163,6 +165,17 @@ impl Manager {
         // A task that ended by itself was destroyed then.
         let _ = rt::task_destroy(id);
         Answer::With(Message::new(KILL, &[]))
+    }
+
+    /// Only tasks that one task has started know each other.
+    fn meet(&self, id: TaskId, name: u64) -> Result<Answer, Error> {
+        let running = |c: &&Child| c.ended.is_none();
+        let caller = self.children.iter().filter(running).find(|c| c.id == id).ok_or(Error::Denied)?;
+        let mut others = self.children.iter().filter(running).filter(|c| c.id != id);
+        let found = others.find(|c| c.name == name && c.starter == caller.starter).ok_or(Error::BadTask)?;
+        rt::task_allow(id, found.id)?;
+        rt::task_allow(found.id, id)?;
+        Ok(Answer::With(Message::new(MEET, &[found.id.0.into()])))
     }
 
     fn file(&self, name: u64, page: u64) -> Answer {

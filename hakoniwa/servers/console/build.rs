@@ -1,0 +1,5 @@
+//! Links as a user task.
+
+fn main() {
+    hakoniwa_link::task();
+}
