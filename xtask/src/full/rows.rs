@@ -101,15 +101,6 @@ pub const ROWS: &[Row] = &[
         "",
         SHELL,
     ),
-    disk(
-        soft(
-            "Debian generic, ext2 root, modern virtio",
-            "--memory 256M --initrd @generic/initramfs.cpio @generic/vmlinux",
-            "root=/dev/vda1",
-            HELLO,
-        ),
-        "virtio",
-    ),
     Row {
         ends: false,
         limit: Duration::from_secs(400),
