@@ -13,6 +13,8 @@
 //!   nothing worth measuring; instructions that need the FPU, debug registers or MSRs need those parts too.
 //! - *A20.* KVM has no mask for it: a board that closes the gate maps the odd megabyte onto the even one.
 //! - *Writes of the guest* leave no marks in the slab's pages.
+//! - *Devices on other threads.* [`Vm::outside`] makes a driver's notifications events, and messages that any thread
+//!   sends, without an exit of a CPU.
 //! - [`hako_engine::Deadline::Count`] is an error: KVM does not count.
 //!
 //! Invariants, each kept in one place:
@@ -29,6 +31,7 @@ mod debug;
 mod error;
 mod irqchip;
 mod kick;
+mod outside;
 mod page;
 mod probe;
 mod run;
@@ -40,6 +43,7 @@ mod vm;
 
 pub use cpuid::{CpuidExtra, CpuidMask, CpuidModel, CpuidReg};
 pub use irqchip::{IoApicState, IrqchipState, LapicState, PicState, PitChannelState, PitState};
+pub use outside::{Bound, Doorbell, Message, Outside, Place, Sender};
 pub use probe::{Probe, cpuid_extras, probe};
 pub use speed::Speed;
 pub use state::Parts;

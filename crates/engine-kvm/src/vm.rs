@@ -17,6 +17,7 @@ use vmm_sys_util::ioctl_io_nr;
 
 use crate::cpuid::{self, CpuidModel};
 use crate::error::{host, host_with};
+use crate::outside::{Messages, Outside};
 use crate::probe::open;
 use crate::slots::Slots;
 use crate::vcpu::KvmVcpu;
@@ -29,7 +30,7 @@ const TSS_ADDRESS: usize = 0xfffb_d000;
 /// The input of the first 8259A that the second one has, and of the I/O APIC that the timer therefore has.
 const CASCADE: u32 = 2;
 /// Inputs of the I/O APIC.
-const IOAPIC_PINS: u32 = 24;
+pub(crate) const IOAPIC_PINS: u32 = 24;
 
 /// What a VM is made of.
 #[derive(Clone, Debug)]
@@ -60,6 +61,7 @@ impl Default for VmConfig {
 pub(crate) struct Shared {
     pub(crate) fd: VmFd,
     slots: Mutex<Slots>,
+    pub(crate) messages: Mutex<Messages>,
 }
 
 impl Shared {
@@ -86,7 +88,7 @@ impl Vm {
             host_with("KVM_CREATE_VM", errno, "see `hako doctor`; `--engine soft` needs no KVM")
         })?;
         fd.set_tss_address(TSS_ADDRESS).map_err(host("KVM_SET_TSS_ADDR"))?;
-        let shared = Arc::new(Shared { fd, slots: Mutex::default() });
+        let shared = Arc::new(Shared { fd, slots: Mutex::default(), messages: Mutex::default() });
         // Before the irqchip: 0.1 ms instead of 4 to 10.
         shared.follow(memory)?;
         let vm = &shared.fd;
@@ -131,6 +133,11 @@ impl Vm {
         Box::new(KvmIrqSink { shared: self.shared.clone() })
     }
 
+    /// Events in place of exits, for devices that another thread serves. `None` without `VmConfig::irqchip`.
+    pub fn outside(&self) -> Option<Outside> {
+        if self.config.irqchip { Outside::new(&self.shared) } else { None }
+    }
+
     pub(crate) fn fd(&self) -> &VmFd {
         &self.shared.fd
     }
@@ -142,7 +149,7 @@ fn enable(vm: &VmFd, cap: u32, arg: u64) -> bool {
 }
 
 /// Where each GSI goes: as on every PC IRQ 0 is pin 2 of the I/O APIC, of which KVM knows nothing by itself.
-fn routes() -> Vec<kvm_irq_routing_entry> {
+pub(crate) fn routes() -> Vec<kvm_irq_routing_entry> {
     let route = |gsi, irqchip, pin| kvm_irq_routing_entry {
         gsi,
         type_: KVM_IRQ_ROUTING_IRQCHIP,
