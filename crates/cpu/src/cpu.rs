@@ -8,6 +8,7 @@ use crate::attn::Attn;
 use crate::code::{Arena, Blocks};
 use crate::config::Config;
 use crate::cpuid::IMPLEMENTED;
+use crate::decode::Lacks;
 use crate::fault::{Fault, FaultLog};
 use crate::flags::{ARITH, Flags};
 use crate::fpu::state::FpuState;
@@ -132,6 +133,8 @@ pub struct Cpu {
     /// The instructions of `blocks`; with the run loop while that runs.
     pub(crate) arena: Arena,
     pub(crate) config: Config,
+    /// What the model has not got of what the decoder knows.
+    pub(crate) lacks: Lacks,
 }
 
 impl Cpu {
@@ -179,6 +182,7 @@ impl Cpu {
             memory: None,
             blocks: Blocks::new(config.cpu),
             arena: Arena::new(),
+            lacks: Lacks::of(&config.model.features),
             config,
         };
         cpu.reset();

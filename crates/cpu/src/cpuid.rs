@@ -6,7 +6,6 @@ use hako_x86::{Cr4, Features, msr};
 use crate::Cpu;
 use crate::cx::{Cx, Step};
 use crate::op::Op;
-use crate::why::Why;
 
 /// What this CPU implements; the local APIC and what belongs to it are there where the bus has one.
 pub(crate) const IMPLEMENTED: Features = MAX.features;
@@ -52,13 +51,6 @@ impl Cpu {
     #[inline]
     pub(crate) fn has(&self, feature: Features) -> bool {
         self.config.model.features.has(feature)
-    }
-}
-
-impl Cx<'_> {
-    /// #UD unless the model has a feature.
-    pub fn needs(&mut self, feature: Features) -> Step {
-        if self.cpu.has(feature) { Ok(()) } else { Err(self.ud(Why::NotOffered)) }
     }
 }
 

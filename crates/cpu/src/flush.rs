@@ -1,6 +1,6 @@
 //! INVLPG and INVPCID (SDM Vol. 2A; Vol. 3A 4.10.4.1).
 
-use hako_x86::{Cr4, Features};
+use hako_x86::Cr4;
 
 use crate::access::canonical;
 use crate::control::PCID;
@@ -25,7 +25,6 @@ pub(crate) fn invpcid(cx: &mut Cx<'_>, op: &Op) -> Step {
     const ADDRESS: u64 = 0;
     const SINGLE_CONTEXT: u64 = 1;
     const ALL_BUT_GLOBAL: u64 = 3;
-    cx.needs(Features::INVPCID)?;
     cx.level_0()?;
     let kind = if cx.cpu.long64() { cx.reg::<u64>(op.reg) } else { u64::from(cx.reg::<u32>(op.reg)) };
     let descriptor: u128 = cx.rd(op.seg, cx.ea(op))?;

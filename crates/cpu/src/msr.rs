@@ -56,6 +56,11 @@ fn feature_of(index: u32) -> Features {
         msr::SPEC_CTRL | msr::PRED_CMD => Features::SPEC_CTRL,
         msr::MTRR_CAP => Features::MTRR,
         0x200..=0x2ff if Mtrrs::indices().any(|i| i == index) => Features::MTRR,
+        msr::TSC => Features::TSC,
+        // The local APIC's, which the bus answers.
+        msr::APIC_BASE => Features::APIC,
+        0x800..=0x8ff => Features::X2APIC,
+        msr::TSC_DEADLINE => Features::TSC_DEADLINE,
         _ => Features::NONE,
     }
 }
@@ -115,12 +120,27 @@ impl SysRegs {
     }
 }
 
+/// Bits that belong to a feature of their own.
+const FEATURE_BITS: [(u32, u64, Features); 4] = [
+    (msr::EFER, Efer::SCE.bits(), Features::SYSCALL),
+    (msr::EFER, Efer::LME.bits(), Features::LM),
+    (msr::APIC_BASE, X2APIC_ENABLE, Features::X2APIC),
+    (msr::SPEC_CTRL, 1 << 2, Features::SSBD),
+];
+/// IA32_SPEC_CTRL.STIBP.
+const STIBP: u64 = 1 << 1;
+/// IA32_APIC_BASE.EXTD.
+const X2APIC_ENABLE: u64 = 1 << 10;
+
 impl Cpu {
+    /// Bits of an MSR that are reserved since the model lacks what they belong to.
+    fn missing_bits(&self, index: u32) -> u64 {
+        let of = FEATURE_BITS.iter().filter(|(i, _, feature)| *i == index && !self.has(*feature));
+        of.fold(0, |all, (_, bit, _)| all | bit)
+    }
+
     /// An MSR that needs neither bus nor side effects.
     fn read_own_msr(&mut self, index: u32) -> Option<u64> {
-        if !self.has(feature_of(index)) {
-            return None;
-        }
         if let Some((r, _)) = self.sys.plain(index) {
             return Some(*r);
         }
@@ -140,17 +160,12 @@ impl Cpu {
     }
 
     fn write_own_msr(&mut self, index: u32, value: u64) -> Written {
-        if !self.has(feature_of(index)) {
-            return Written::NotOwned;
-        }
         if let Some((r, check)) = self.sys.plain(index) {
-            return match check(value) {
-                Ok(()) => {
-                    *r = value;
-                    Written::Done
-                }
-                Err(why) => Written::Refused(why),
-            };
+            let checked = check(value);
+            if checked.is_ok() {
+                *r = value;
+            }
+            return checked.map_or_else(Written::Refused, |()| Written::Done);
         }
         let result = match index {
             msr::EFER => self.write_efer(value),
@@ -187,9 +202,7 @@ impl Cpu {
 
     /// LMA is read-only: what is written there is ignored.
     fn write_efer(&mut self, value: u64) -> Result<(), Why> {
-        let lacks = |bit: Efer, feature| value & bit.bits() != 0 && !self.has(feature);
-        let missing = lacks(Efer::SCE, Features::SYSCALL) || lacks(Efer::LME, Features::LM);
-        when(!missing && value & !(EFER_WRITABLE | Efer::LMA.bits()) == 0, Why::MsrReservedBit)?;
+        when(value & !(EFER_WRITABLE | Efer::LMA.bits()) == 0, Why::MsrReservedBit)?;
         let changed = (value ^ self.efer) & EFER_WRITABLE;
         when(changed & Efer::LME.bits() == 0 || !self.cr0_has(Cr0::PG), Why::LmeWhilePaging)?;
         self.efer = value & EFER_WRITABLE | self.efer & Efer::LMA.bits();
@@ -239,7 +252,13 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// An MSR that belongs to a feature exists where the feature does.
+    fn msr_exists(&mut self, index: u32) -> Step {
+        if self.cpu.has(feature_of(index)) { Ok(()) } else { Err(self.gp(0, Why::UnknownMsr)) }
+    }
+
     fn read_msr(&mut self, index: u32) -> Result<u64, Trap> {
+        self.msr_exists(index)?;
         if index == msr::TSC {
             return Ok(self.tsc());
         }
@@ -254,10 +273,17 @@ impl Cx<'_> {
     }
 
     fn write_msr(&mut self, index: u32, value: u64) -> Step {
+        self.msr_exists(index)?;
+        if self.cpu.missing_bits(index) & value != 0 {
+            return Err(self.gp(0, Why::MsrReservedBit));
+        }
+        // Where IBRS is enumerated and STIBP is not, that bit is ignored.
+        let stibp = index == msr::SPEC_CTRL && !self.cpu.has(Features::STIBP);
+        let value = if stibp { value & !STIBP } else { value };
         let at = self.at();
         let before = match index {
             msr::TSC => Some(self.tsc()),
-            msr::TSC_ADJUST if self.cpu.has(Features::TSC_ADJUST) => Some(self.cpu.sys.tsc_adjust),
+            msr::TSC_ADJUST => Some(self.cpu.sys.tsc_adjust),
             _ => None,
         };
         if let Some(before) = before {

@@ -11,7 +11,7 @@ use crate::attn::Attn;
 use crate::code::{Arena, Exit, MAX_BLOCK, MAX_BLOCK_BYTES, MAX_OPS, key};
 use crate::cpu::{Cpu, Stop, StopKind};
 use crate::cx::{Cx, Trap};
-use crate::decode::{self, Flow, MAX_LEN};
+use crate::decode::{self, Flow, Lacks, MAX_LEN};
 use crate::op::{BLOCK_RIP, Op, Place};
 use crate::paging::Access;
 use crate::why::Why;
@@ -324,7 +324,8 @@ impl Cx<'_> {
         }
         let page_left = PAGE_SIZE - (lin & PAGE_MASK);
         let first = arena.len();
-        let bytes = decode_block(&self.slab, arena, off, page_left.min(here), self.cpu.code_size);
+        let bytes =
+            decode_block(&self.slab, arena, off, page_left.min(here), self.cpu.code_size, self.cpu.lacks);
         let len = arena.len() - first;
         if len == 0 {
             // The first instruction leaves the page or the segment.
@@ -368,7 +369,7 @@ impl Cx<'_> {
         let in_segment = self.code_bytes_left(lin)?;
         loop {
             let mut op = Op::EMPTY;
-            if decode::decode(&bytes[..have], self.cpu.code_size, 0, &mut op).is_ok() {
+            if decode::decode(&bytes[..have], self.cpu.code_size, self.cpu.lacks, 0, &mut op).is_ok() {
                 return Ok(op);
             }
             if have == MAX_LEN {
@@ -454,7 +455,7 @@ impl Cx<'_> {
 }
 
 /// Decodes instructions from slab offset `off` while they lie within `left` bytes. Returns their length.
-fn decode_block(slab: &Slab, arena: &mut Arena, off: u64, left: u64, mode: u8) -> u16 {
+fn decode_block(slab: &Slab, arena: &mut Arena, off: u64, left: u64, mode: u8, lacks: Lacks) -> u16 {
     let mut buf = [0; MAX_BLOCK_BYTES];
     let window = buf.len().min(left as usize);
     if !slab.read(SlabOffset(off), &mut buf[..window]) {
@@ -465,7 +466,7 @@ fn decode_block(slab: &Slab, arena: &mut Arena, off: u64, left: u64, mode: u8) -
         // Decoded in its place: a copy would wait for the many small stores that make an instruction.
         arena.push(Op::EMPTY);
         let Some(op) = arena.last_mut() else { break };
-        let Ok(flow) = decode::decode(&buf[at..window], mode, at as u16, op) else {
+        let Ok(flow) = decode::decode(&buf[at..window], mode, lacks, at as u16, op) else {
             arena.pop();
             break;
         };

@@ -1,7 +1,7 @@
 //! Instructions that came with later features: CLAC and STAC, RDFSBASE and its kin, RDRAND, RDSEED, RDPID, cache line
 //! flushes (SDM Vol. 2).
 
-use hako_x86::{Cr4, Features, RFlags, SegReg};
+use hako_x86::{Cr4, RFlags, SegReg};
 
 use crate::access::canonical;
 use crate::cx::{Cx, Step};
@@ -13,7 +13,6 @@ use crate::why::Why;
 
 /// CLAC and STAC: #UD above level 0.
 fn set_ac(cx: &mut Cx<'_>, on: bool) -> Step {
-    cx.needs(Features::SMAP)?;
     if cx.cpu.cpl != 0 {
         return Err(cx.ud(Why::NotLevel0));
     }
@@ -102,21 +101,18 @@ fn give_random<T: Operand>(cx: &mut Cx<'_>, op: &Op) {
 
 /// RDRAND.
 pub(crate) fn rdrand<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    cx.needs(Features::RDRAND)?;
     give_random::<T>(cx, op);
     Ok(())
 }
 
 /// RDSEED.
 pub(crate) fn rdseed<T: Operand>(cx: &mut Cx<'_>, op: &Op) -> Step {
-    cx.needs(Features::RDSEED)?;
     give_random::<T>(cx, op);
     Ok(())
 }
 
 /// RDPID: IA32_TSC_AUX in a register of 64 bits in 64-bit mode, else 32.
 pub(crate) fn rdpid(cx: &mut Cx<'_>, op: &Op) -> Step {
-    cx.needs(Features::RDPID)?;
     let value = cx.cpu.sys.tsc_aux;
     if cx.cpu.long64() {
         cx.set_reg(op.base, value)
@@ -134,18 +130,15 @@ fn flush_line(cx: &mut Cx<'_>, op: &Op) -> Step {
 
 /// CLFLUSH.
 pub(crate) fn clflush(cx: &mut Cx<'_>, op: &Op) -> Step {
-    cx.needs(Features::CLFSH)?;
     flush_line(cx, op)
 }
 
 /// CLFLUSHOPT.
 pub(crate) fn clflushopt(cx: &mut Cx<'_>, op: &Op) -> Step {
-    cx.needs(Features::CLFLUSHOPT)?;
     flush_line(cx, op)
 }
 
 /// CLWB.
 pub(crate) fn clwb(cx: &mut Cx<'_>, op: &Op) -> Step {
-    cx.needs(Features::CLWB)?;
     flush_line(cx, op)
 }

@@ -1,5 +1,6 @@
 //! What the opcode tables hold.
 
+use super::need::Need;
 use crate::op::Handler;
 use crate::ops::misc;
 
@@ -117,11 +118,13 @@ pub(crate) struct Entry {
     pub flags: u8,
     /// What `imm` holds where no immediate is encoded: a condition code, a variant.
     pub extra: u8,
+    /// The feature it belongs to, with a register operand and with a memory operand.
+    pub needs: [Need; 2],
 }
 
 impl Entry {
     pub const fn new(forms: &'static Forms, args: Args, size: Size) -> Entry {
-        Entry { forms, args, size, flags: 0, extra: 0 }
+        Entry { forms, args, size, flags: 0, extra: 0, needs: [Need::Nothing; 2] }
     }
 
     pub const fn with(mut self, flags: u8) -> Entry {
@@ -131,6 +134,17 @@ impl Entry {
 
     pub const fn extra(mut self, extra: u8) -> Entry {
         self.extra = extra;
+        self
+    }
+
+    pub const fn needs(mut self, need: Need) -> Entry {
+        self.needs = [need; 2];
+        self
+    }
+
+    /// The two forms are instructions of different features.
+    pub const fn forms_need(mut self, reg: Need, mem: Need) -> Entry {
+        self.needs = [reg, mem];
         self
     }
 

@@ -3,6 +3,7 @@
 #[macro_use]
 mod forms;
 mod entry;
+mod need;
 mod sse;
 mod system;
 mod table1;
@@ -14,6 +15,8 @@ mod x87;
 use crate::op::{BLOCK_RIP, HIGH, Handler, LOCK, MEM, Op, REP, REPNE, ZERO};
 use crate::ops::misc;
 use entry::{Args, BYTE_RM, CONDITIONAL, ENDS, Entry, LOCKABLE, MEM_ONLY, NO64, ONLY64, REG_ONLY, Size};
+pub(crate) use need::Lacks;
+use need::Need;
 
 /// The longest instruction (SDM Vol. 2A 2.3.11).
 pub(crate) const MAX_LEN: usize = 15;
@@ -142,11 +145,12 @@ const DS: u8 = 3;
 const FS: u8 = 4;
 
 /// Decodes the instruction at the start of `bytes`, which is at `off` from its block's first byte, for code of `mode`
-/// (0 = 16, 1 = 32, 2 = 64 bits), into `op`, which is [`Op::EMPTY`]. Undefined instructions decode to a handler that raises #UD.
+/// (0 = 16, 1 = 32, 2 = 64 bits) on a CPU that `lacks` something, into `op`, which is [`Op::EMPTY`]. Undefined
+/// instructions, and those of features that the CPU lacks, decode to a handler that raises #UD.
 ///
 /// # Errors
 /// When more bytes are needed; with [`MAX_LEN`] bytes given that means the instruction is too long.
-pub(crate) fn decode(bytes: &[u8], mode: u8, off: u16, op: &mut Op) -> Result<Flow, Short> {
+pub(crate) fn decode(bytes: &[u8], mode: u8, lacks: Lacks, off: u16, op: &mut Op) -> Result<Flow, Short> {
     let bytes = bytes.get(..MAX_LEN).unwrap_or(bytes);
     let mut b = Bytes { bytes, pos: 0 };
     let mut p = Prefixes { mode, opsize: false, asize: mode, seg: None, rex: 0, pfx: 0 };
@@ -181,7 +185,7 @@ pub(crate) fn decode(bytes: &[u8], mode: u8, off: u16, op: &mut Op) -> Result<Fl
     }
     let (entry, opcode) = lookup(&mut b, opcode, mode, &p)?;
     op.at.off = off;
-    operands(&mut b, &p, entry, opcode, op)
+    operands(&mut b, &p, entry, opcode, lacks, op)
 }
 
 /// Finds the opcode's entry, reading further opcode bytes.
@@ -228,6 +232,7 @@ fn operands(
     p: &Prefixes,
     entry: &'static Entry,
     opcode: u8,
+    lacks: Lacks,
     op: &mut Op,
 ) -> Result<Flow, Short> {
     op.imm = i32::from(entry.extra);
@@ -239,14 +244,18 @@ fn operands(
     if let Args::Prefixed(row) = entry.args {
         entry = &row[p.mandatory()];
     }
+    // All of a sub-table may belong to a feature, and some of it to a further one.
+    let mut refused = false;
     if let Args::X87 = entry.args {
         let modrm = *b.bytes.get(b.pos).ok_or(Short)?;
         entry = x87::entry(opcode, modrm);
         op.imm = i32::from(opcode & 7) << 8 | i32::from(modrm);
+        refused = lacks.contains(Need::Fpu);
     }
     if let Args::Group(table) = entry.args {
         let modrm = *b.bytes.get(b.pos).ok_or(Short)?;
         let outer = entry.flags;
+        refused = lacks.contains(entry.needs[0]);
         entry = &table[usize::from(modrm >> 3 & 7)];
         if outer & NO64 != 0 && p.mode == 2 {
             return Ok(undefined(b, op, misc::ud_in_64bit));
@@ -328,6 +337,8 @@ fn operands(
         Some(misc::ud_needs_memory)
     } else if op.pfx & LOCK != 0 && !(mem && entry.flags & LOCKABLE != 0) {
         Some(misc::ud_lock)
+    } else if refused || lacks.contains(entry.needs[usize::from(mem)].refined(p.mode == 2, p.wide())) {
+        Some(misc::ud_not_offered)
     } else {
         None
     };

@@ -2,16 +2,17 @@
 //! the register forms of group 7 (SDM Vol. 2D appendix A.4).
 
 use super::entry::{Args, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, ONLY64, REG_ONLY, Size, UD};
+use super::need::Need;
 use crate::ops::{atomic, misc};
 use crate::{flush, msr, syscall, user};
 
 use Args::Rm;
 use Size::{V, Y};
 
-const PAIR: Entry = Entry::new(one!(atomic::cmpxchg_pair), Rm, V).with(LOCKABLE | MEM_ONLY);
-const RDRAND: Entry = Entry::new(sized!(user::rdrand), Rm, V).with(REG_ONLY);
-const RDSEED: Entry = Entry::new(sized!(user::rdseed), Rm, V).with(REG_ONLY);
-const RDPID: Entry = Entry::new(one!(user::rdpid), Rm, V).with(REG_ONLY);
+const PAIR: Entry = Entry::new(one!(atomic::cmpxchg_pair), Rm, V).with(LOCKABLE | MEM_ONLY).needs(Need::Cx8);
+const RDRAND: Entry = Entry::new(sized!(user::rdrand), Rm, V).with(REG_ONLY).needs(Need::Rdrand);
+const RDSEED: Entry = Entry::new(sized!(user::rdseed), Rm, V).with(REG_ONLY).needs(Need::Rdseed);
+const RDPID: Entry = Entry::new(one!(user::rdpid), Rm, V).with(REG_ONLY).needs(Need::Rdpid);
 const GROUP9_PLAIN: [Entry; 8] = [UD, PAIR, UD, UD, UD, UD, RDRAND, RDSEED];
 const GROUP9_F3: [Entry; 8] = [UD, PAIR, UD, UD, UD, UD, UD, RDPID];
 const GROUP9_F2: [Entry; 8] = [UD, PAIR, UD, UD, UD, UD, UD, UD];
@@ -27,29 +28,30 @@ pub(super) const GROUP9: Entry = Entry::prefixed(&GROUP9_ROW);
 /// 0F AE /7: SFENCE with a register operand, CLFLUSH with memory.
 pub(super) const SFENCE_CLFLUSH: Entry = {
     const F: Forms = Forms::same([misc::nop; 4], [user::clflush; 4]);
-    Entry::new(&F, Rm, V)
+    Entry::new(&F, Rm, V).forms_need(Need::Sse, Need::Clfsh)
 };
-const CLFLUSHOPT: Entry = Entry::new(one!(user::clflushopt), Rm, V).with(MEM_ONLY);
-const CLWB: Entry = Entry::new(one!(user::clwb), Rm, V).with(MEM_ONLY);
+const CLFLUSHOPT: Entry = Entry::new(one!(user::clflushopt), Rm, V).with(MEM_ONLY).needs(Need::Clflushopt);
+const CLWB: Entry = Entry::new(one!(user::clwb), Rm, V).with(MEM_ONLY).needs(Need::Clwb);
 /// 66 0F AE.
 pub(super) const GROUP15_66: [Entry; 8] = [UD, UD, UD, UD, UD, UD, CLWB, CLFLUSHOPT];
 
-const RDFSBASE: Entry = Entry::new(one!(user::rdfsbase), Rm, Y).with(REG_ONLY | ONLY64);
-const RDGSBASE: Entry = Entry::new(one!(user::rdgsbase), Rm, Y).with(REG_ONLY | ONLY64);
-const WRFSBASE: Entry = Entry::new(one!(user::wrfsbase), Rm, Y).with(REG_ONLY | ONLY64);
-const WRGSBASE: Entry = Entry::new(one!(user::wrgsbase), Rm, Y).with(REG_ONLY | ONLY64);
+const RDFSBASE: Entry = Entry::new(one!(user::rdfsbase), Rm, Y).with(REG_ONLY | ONLY64).needs(Need::Fsgsbase);
+const RDGSBASE: Entry = Entry::new(one!(user::rdgsbase), Rm, Y).with(REG_ONLY | ONLY64).needs(Need::Fsgsbase);
+const WRFSBASE: Entry = Entry::new(one!(user::wrfsbase), Rm, Y).with(REG_ONLY | ONLY64).needs(Need::Fsgsbase);
+const WRGSBASE: Entry = Entry::new(one!(user::wrgsbase), Rm, Y).with(REG_ONLY | ONLY64).needs(Need::Fsgsbase);
 /// F3 0F AE.
 pub(super) const GROUP15_F3: [Entry; 8] = [RDFSBASE, RDGSBASE, WRFSBASE, WRGSBASE, UD, UD, UD, UD];
 
 /// 66 0F 38 82.
-pub(super) const INVPCID: Entry = Entry::new(one!(flush::invpcid), Rm, V).with(MEM_ONLY | ENDS);
+pub(super) const INVPCID: Entry =
+    Entry::new(one!(flush::invpcid), Rm, V).with(MEM_ONLY | ENDS).needs(Need::Invpcid);
 
 static CLAC: Entry = Entry::prefixed(&[CLAC_PLAIN, UD, UD, UD]);
-const CLAC_PLAIN: Entry = Entry::new(one!(user::clac), Args::None, V);
+const CLAC_PLAIN: Entry = Entry::new(one!(user::clac), Args::None, V).needs(Need::Smap);
 static STAC: Entry = Entry::prefixed(&[STAC_PLAIN, UD, UD, UD]);
-const STAC_PLAIN: Entry = Entry::new(one!(user::stac), Args::None, V);
+const STAC_PLAIN: Entry = Entry::new(one!(user::stac), Args::None, V).needs(Need::Smap);
 static SWAPGS: Entry = Entry::new(one!(syscall::swapgs), Args::None, V).with(ONLY64);
-static RDTSCP: Entry = Entry::new(one!(msr::rdtscp), Args::None, V).with(ENDS);
+static RDTSCP: Entry = Entry::new(one!(msr::rdtscp), Args::None, V).with(ENDS).needs(Need::Rdtscp);
 
 /// 0F 01 with register operands, by the whole ModRM byte.
 pub(super) fn group7_register(modrm: u8) -> Option<&'static Entry> {

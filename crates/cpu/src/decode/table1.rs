@@ -1,6 +1,7 @@
 //! The one-byte opcodes (SDM Vol. 2D appendix A.3, table A-2).
 
 use super::entry::{Args, CONDITIONAL, ENDS, Entry, LOCKABLE, MEM_ONLY, NO64, ONLY64, Size, UD};
+use super::need::Need;
 use super::x87;
 use crate::fpu::x87::control;
 use crate::op::Handler;
@@ -208,8 +209,8 @@ pub(crate) static ONE_BYTE: [Entry; 256] = {
     t[0x9b] = e(one!(control::wait), Args::None, V);
     t[0x9c] = e(sized!(stack::pushf), Args::None, Stack);
     t[0x9d] = e(sized!(stack::popf), Args::None, Stack);
-    t[0x9e] = e(one!(mov::sahf), Args::None, Byte);
-    t[0x9f] = e(one!(mov::lahf), Args::None, Byte);
+    t[0x9e] = e(one!(mov::sahf), Args::None, Byte).needs(Need::Lahf64);
+    t[0x9f] = e(one!(mov::lahf), Args::None, Byte).needs(Need::Lahf64);
     t[0xa0] = e(sized!(mov::reg_reg; @mov::reg_mem), Moffs, Byte);
     t[0xa1] = e(sized!(mov::reg_reg; @mov::reg_mem), Moffs, V);
     t[0xa2] = e(sized!(mov::reg_reg; @mov::mem_reg), Moffs, Byte);

@@ -1,6 +1,7 @@
 //! The opcodes after 0Fh, 0F38h and 0F3Ah (SDM Vol. 2D appendix A.3, tables ).
 
 use super::entry::{Args, BYTE_RM, CONDITIONAL, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, Size, UD};
+use super::need::Need;
 use super::table1::JCC;
 use super::x87::{EMMS, FXRSTOR, FXSAVE, LDMXCSR, STMXCSR, XRSTOR_LFENCE, XSAVE, XSAVEOPT_MFENCE};
 use super::{sse, system};
@@ -91,9 +92,9 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     t[0x01] = Entry::group(&GROUP7, V);
     t[0x02] = e(one!(sys::lar), Rm, V);
     t[0x03] = e(one!(sys::lsl), Rm, V);
-    t[0x05] = e(one!(syscall::syscall), Args::None, V).with(ENDS);
+    t[0x05] = e(one!(syscall::syscall), Args::None, V).with(ENDS).needs(Need::Syscall);
     t[0x06] = e(one!(sys::clts), Args::None, V);
-    t[0x07] = e(one!(syscall::sysret), Args::None, V).with(ENDS);
+    t[0x07] = e(one!(syscall::sysret), Args::None, V).with(ENDS).needs(Need::Syscall);
     t[0x08] = e(one!(sys::invd), Args::None, V).with(ENDS);
     t[0x09] = e(one!(sys::wbinvd), Args::None, V).with(ENDS);
     t[0x0d] = NOP;
@@ -107,15 +108,15 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     t[0x21] = e(one!(control::mov_from_dr), RmCr, Native).with(ENDS);
     t[0x22] = e(one!(control::mov_to_cr), RmCr, Native).with(ENDS);
     t[0x23] = e(one!(control::mov_to_dr), RmCr, Native).with(ENDS);
-    t[0x30] = e(one!(msr::wrmsr), Args::None, V).with(ENDS);
-    t[0x31] = e(one!(msr::rdtsc), Args::None, V);
-    t[0x32] = e(one!(msr::rdmsr), Args::None, V).with(ENDS);
+    t[0x30] = e(one!(msr::wrmsr), Args::None, V).with(ENDS).needs(Need::Msr);
+    t[0x31] = e(one!(msr::rdtsc), Args::None, V).needs(Need::Tsc);
+    t[0x32] = e(one!(msr::rdmsr), Args::None, V).with(ENDS).needs(Need::Msr);
     t[0x33] = e(one!(msr::rdpmc), Args::None, V).with(ENDS);
-    t[0x34] = e(one!(syscall::sysenter), Args::None, V).with(ENDS);
-    t[0x35] = e(one!(syscall::sysexit), Args::None, V).with(ENDS);
+    t[0x34] = e(one!(syscall::sysenter), Args::None, V).with(ENDS).needs(Need::Sep);
+    t[0x35] = e(one!(syscall::sysexit), Args::None, V).with(ENDS).needs(Need::Sep);
     i = 0;
     while i < 16 {
-        t[0x40 + i] = e(sized!(mov::cmov), Rm, V).extra(i as u8);
+        t[0x40 + i] = e(sized!(mov::cmov), Rm, V).extra(i as u8).needs(Need::Cmov);
         t[0x80 + i] = e(&JCC[i], Jz, Branch).with(CONDITIONAL);
         t[0x90 + i] = e(one!(mov::setcc), Rm, Byte).extra(i as u8);
         i += 1;
@@ -151,7 +152,7 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
     t[0xbf] = e(extend!(movsx, movsx_mem, u16), Rm, V);
     t[0xc0] = e(sized!(atomic::xadd), Rm, Byte).with(LOCKABLE);
     t[0xc1] = e(sized!(atomic::xadd), Rm, V).with(LOCKABLE);
-    t[0xc3] = e(sized!(mov::reg_reg; @mov::mem_reg), Rm, Y).with(MEM_ONLY);
+    t[0xc3] = e(sized!(mov::reg_reg; @mov::mem_reg), Rm, Y).with(MEM_ONLY).needs(Need::Sse2);
     t[0xc7] = system::GROUP9;
     i = 0;
     while i < 8 {
@@ -164,12 +165,12 @@ pub(crate) static TWO_BYTE: [Entry; 256] = {
 };
 
 /// F3 0F B8.
-pub(super) static POPCNT: Entry = e(sized!(bit::popcnt), Rm, V);
+pub(super) static POPCNT: Entry = e(sized!(bit::popcnt), Rm, V).needs(Need::Popcnt);
 
-const MOVBE_LOAD: Entry = e(sized!(bit::movbe_load), Rm, V).with(MEM_ONLY);
-const MOVBE_STORE: Entry = e(sized!(bit::movbe_store), Rm, V).with(MEM_ONLY);
-const CRC32_BYTE: Entry = e(one!(bit::crc32_byte), Rm, V).with(BYTE_RM);
-const CRC32: Entry = e(sized!(bit::crc32), Rm, V);
+const MOVBE_LOAD: Entry = e(sized!(bit::movbe_load), Rm, V).with(MEM_ONLY).needs(Need::Movbe);
+const MOVBE_STORE: Entry = e(sized!(bit::movbe_store), Rm, V).with(MEM_ONLY).needs(Need::Movbe);
+const CRC32_BYTE: Entry = e(one!(bit::crc32_byte), Rm, V).with(BYTE_RM).needs(Need::Sse42);
+const CRC32: Entry = e(sized!(bit::crc32), Rm, V).needs(Need::Sse42);
 pub(super) static UNDEFINED: Entry = UD;
 
 /// 0F 38. 66h before MOVBE and CRC32 is their operand size.

@@ -1,6 +1,7 @@
 //! The x87 opcodes D8h to DFh (SDM Vol. 2D appendix A.5, tables ), with the aliases that all processors have.
 
 use super::entry::{Args, Entry, Forms, MEM_ONLY, Size, UD};
+use super::need::Need;
 use crate::fpu::area;
 use crate::fpu::x87::arith::{self, Add, Div, DivR, Mul, Sub, SubR};
 use crate::fpu::x87::{bcd, compare, control, elementary, load, registers, remainder, scale, store};
@@ -141,7 +142,7 @@ static D9: Row = Row {
     },
 };
 
-const FCMOV: Entry = f!(registers::fcmov);
+const FCMOV: Entry = f!(registers::fcmov).needs(Need::Cmov);
 
 static DA: Row = Row {
     mem: memory_arithmetic!(st0_int, int, u32),
@@ -156,7 +157,7 @@ const OBSOLETE: Entry = f!(registers::obsolete);
 static DB: Row = Row {
     mem: [
         m!(load::fild, u32),
-        m!(store::fisttp, u32),
+        m!(store::fisttp, u32).needs(Need::Sse3),
         m!(store::fist, u32; false),
         m!(store::fist, u32; true),
         UD,
@@ -165,8 +166,17 @@ static DB: Row = Row {
         f!(store::fstp80),
     ],
     reg: {
-        let compare = f!(compare::flags::<false, 0>);
-        let reg = rows([FCMOV, FCMOV, FCMOV, FCMOV, UD, f!(compare::flags::<true, 0>), compare, UD]);
+        let compare = f!(compare::flags::<false, 0>).needs(Need::Cmov);
+        let reg = rows([
+            FCMOV,
+            FCMOV,
+            FCMOV,
+            FCMOV,
+            UD,
+            f!(compare::flags::<true, 0>).needs(Need::Cmov),
+            compare,
+            UD,
+        ]);
         let control = [OBSOLETE, OBSOLETE, f!(control::fnclex), f!(control::fninit), OBSOLETE, UD, UD, UD];
         patched(reg, 4, control)
     },
@@ -189,7 +199,7 @@ static DC: Row = Row {
 static DD: Row = Row {
     mem: [
         m!(load::fld, u64),
-        m!(store::fisttp, u64),
+        m!(store::fisttp, u64).needs(Need::Sse3),
         m!(store::fst, u64; false),
         m!(store::fst, u64; true),
         f!(control::frstor),
@@ -229,7 +239,7 @@ static DE: Row = Row {
 static DF: Row = Row {
     mem: [
         m!(load::fild, u16),
-        m!(store::fisttp, u16),
+        m!(store::fisttp, u16).needs(Need::Sse3),
         m!(store::fist, u16; false),
         m!(store::fist, u16; true),
         f!(bcd::fbld),
@@ -244,37 +254,37 @@ static DF: Row = Row {
             f!(store::fst_st::<true>),
             f!(store::fst_st::<true>),
             UD,
-            f!(compare::flags::<true, 1>),
-            f!(compare::flags::<false, 1>),
+            f!(compare::flags::<true, 1>).needs(Need::Cmov),
+            f!(compare::flags::<false, 1>).needs(Need::Cmov),
             UD,
         ]);
         patched(reg, 4, [f!(control::fnstsw_ax), UD, UD, UD, UD, UD, UD, UD])
     },
 };
 
-const fn area(forms: &'static Forms) -> Entry {
-    e(forms).with(MEM_ONLY)
+const fn area(forms: &'static Forms, need: Need) -> Entry {
+    e(forms).with(MEM_ONLY).needs(need)
 }
 
 /// A fence with a register operand, another instruction with memory.
 macro_rules! or_fence {
-    ($f:path) => {{
+    ($f:path, $need:ident) => {{
         const F: Forms = Forms::same([crate::ops::misc::nop; 4], [$f; 4]);
-        e(&F)
+        e(&F).forms_need(Need::Sse2, Need::$need)
     }};
 }
 
 /// 0F AE, and 0F 77.
-pub(super) const FXSAVE: Entry = area(one!(area::fxsave));
-pub(super) const FXRSTOR: Entry = area(one!(area::fxrstor));
-pub(super) const LDMXCSR: Entry = area(one!(area::ldmxcsr));
-pub(super) const STMXCSR: Entry = area(one!(area::stmxcsr));
-pub(super) const XSAVE: Entry = area(one!(area::xsave));
-pub(super) const XRSTOR_LFENCE: Entry = or_fence!(area::xrstor);
-pub(super) const XSAVEOPT_MFENCE: Entry = or_fence!(area::xsaveopt);
-pub(super) const EMMS: Entry = Entry::new(one!(registers::emms), Args::None, Size::V);
-const XGETBV_PLAIN: Entry = Entry::new(one!(area::xgetbv), Args::None, Size::V);
-const XSETBV_PLAIN: Entry = Entry::new(one!(area::xsetbv), Args::None, Size::V);
+pub(super) const FXSAVE: Entry = area(one!(area::fxsave), Need::Fxsr);
+pub(super) const FXRSTOR: Entry = area(one!(area::fxrstor), Need::Fxsr);
+pub(super) const LDMXCSR: Entry = area(one!(area::ldmxcsr), Need::Sse);
+pub(super) const STMXCSR: Entry = area(one!(area::stmxcsr), Need::Sse);
+pub(super) const XSAVE: Entry = area(one!(area::xsave), Need::Xsave);
+pub(super) const XRSTOR_LFENCE: Entry = or_fence!(area::xrstor, Xsave);
+pub(super) const XSAVEOPT_MFENCE: Entry = or_fence!(area::xsaveopt, Xsaveopt);
+pub(super) const EMMS: Entry = Entry::new(one!(registers::emms), Args::None, Size::V).needs(Need::Mmx);
+const XGETBV_PLAIN: Entry = Entry::new(one!(area::xgetbv), Args::None, Size::V).needs(Need::Xsave);
+const XSETBV_PLAIN: Entry = Entry::new(one!(area::xsetbv), Args::None, Size::V).needs(Need::Xsave);
 /// 0F 01 D0 and D1.
 pub(super) static XGETBV: Entry = Entry::prefixed(&[XGETBV_PLAIN, UD, UD, UD]);
 pub(super) static XSETBV: Entry = Entry::prefixed(&[XSETBV_PLAIN, UD, UD, UD]);

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use hako_x86::{Cr0, Cr4, Features, Vector};
+use hako_x86::{Cr0, Cr4, Vector};
 
 use super::image::{LEGACY, Legacy, MXCSR_AT, MXCSR_MASK, SSE, ST_AT, X87, XMM_AT, number};
 use crate::cx::{Cx, Step, Trap};
@@ -77,7 +77,6 @@ impl Cx<'_> {
 
     /// FXSAVE and FXRSTOR are there when an FPU is.
     fn fxsr(&mut self) -> Step {
-        self.needs(Features::FXSR)?;
         if self.cpu.cr0 & (Cr0::EM | Cr0::TS).bits() != 0 {
             return Err(self.fault(Vector::NM, None, Why::FpuUnavailable));
         }
@@ -172,7 +171,6 @@ pub(crate) fn xsave(cx: &mut Cx<'_>, op: &Op) -> Step {
 
 /// XSAVEOPT.
 pub(crate) fn xsaveopt(cx: &mut Cx<'_>, op: &Op) -> Step {
-    cx.needs(Features::XSAVEOPT)?;
     save(cx, op, true)
 }
 

@@ -24,6 +24,7 @@ undefined! {
     ud_needs_memory NeedsMemoryOperand;
     ud_needs_register NeedsRegisterOperand;
     ud_in_64bit NotIn64Bit;
+    ud_not_offered NotOffered;
 }
 
 pub(crate) fn cmc(cx: &mut Cx<'_>, _op: &Op) -> Step {

@@ -4,6 +4,7 @@ mod machine;
 
 mod debug;
 mod far;
+mod features;
 mod fpu;
 mod init;
 mod interrupts;

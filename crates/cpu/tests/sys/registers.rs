@@ -199,7 +199,7 @@ fn plain_msrs_keep_their_values() {
         (msr::TSC_AUX, 7),
         (msr::PAT, 0x0102_0304_0506_0700 & 0x0101_0404_0506_0700),
         (msr::TSC_ADJUST, !0),
-        (msr::SPEC_CTRL, 5),
+        (msr::SPEC_CTRL, 1),
         (msr::MTRR_DEF_TYPE, 0xc06),
         (msr::MTRR_PHYSBASE0 + 1, 0xff_c000_0800),
     ];

@@ -150,7 +150,7 @@ fn an_access_across_pages_is_whole() {
 fn lock_is_never_allowed() {
     let mut op = Op::EMPTY;
     for code in [&[0xf0, 0x0f, 0x58, 0x03][..], &[0xf0, 0x66, 0x0f, 0xfc, 0x03], &[0xf0, 0x0f, 0x6f, 0xc1]] {
-        decode(code, 2, 0, &mut op).unwrap();
+        decode(code, 2, Lacks::default(), 0, &mut op).unwrap();
         let lock: crate::op::Handler = misc::ud_lock;
         assert!(core::ptr::fn_addr_eq(op.run, lock), "{code:02x?}");
     }

@@ -15,7 +15,7 @@ use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{Cr4, Vector};
 
 use crate::cx::Cx;
-use crate::decode::decode;
+use crate::decode::{Lacks, decode};
 use crate::flags::{ARITH as FLAGS, Flags};
 use crate::fpu::state::{F80, Xmm};
 use crate::op::{BLOCK_RIP, MEM, Op};
@@ -98,7 +98,7 @@ impl Guest {
 /// Decodes; `None` if it is undefined.
 fn decoded(code: &[u8]) -> Option<Op> {
     let mut op = Op::EMPTY;
-    decode(code, 2, 0, &mut op).ok()?;
+    decode(code, 2, Lacks::default(), 0, &mut op).ok()?;
     let refused = [misc::ud, misc::ud_needs_memory, misc::ud_needs_register];
     let undefined = refused.iter().any(|f| core::ptr::fn_addr_eq(op.run, *f as crate::op::Handler));
     (!undefined && usize::from(op.len) == code.len()).then_some(op)
