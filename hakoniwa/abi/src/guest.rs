@@ -14,7 +14,7 @@ pub mod label {
     pub const HALT: u64 = 0x12;
     /// Triple fault. With state; the guest cannot go on as it is.
     pub const TRIPLE_FAULT: u64 = 0x13;
-    /// CPUID: leaf, subleaf. The answer's words 0 to 3 are EAX, EBX, ECX, EDX; the instruction is complete.
+    /// CPUID: leaf, subleaf, CR4, XCR0. The answer's words 0 to 3 are EAX, EBX, ECX, EDX; the instruction is complete.
     pub const CPUID: u64 = 0x14;
     /// Any other exit: reason, qualification, RIP, instruction length; [`super::EVENT`]. With state.
     pub const OTHER: u64 = 0x15;
@@ -116,9 +116,38 @@ pub const CPUID_TABLE: usize = 65;
 /// Words of an entry.
 pub const CPUID_ENTRY: usize = 3;
 /// The most entries.
-pub const CPUID_MOST: usize = (PDPTES - CPUID_TABLE) / CPUID_ENTRY;
+pub const CPUID_MOST: usize = (more::PRESENT - CPUID_TABLE) / CPUID_ENTRY;
 /// The subleaf of an entry that stands for all of them.
 pub const ANY_SUBLEAF: u64 = 0xffff_ffff;
+
+/// Words of the state page with what a processor has beyond a [`State`]. They travel with every state; a server that
+/// writes 0 to the first leaves them as they are, and what a guest could not have set is never taken from them.
+pub mod more {
+    /// Not 0: they are there.
+    pub const PRESENT: usize = 416;
+    /// XCR0.
+    pub const XCR0: usize = 417;
+    /// DR0 to DR3, DR6, DR7.
+    pub const DEBUG: usize = 418;
+    /// The MSRs of [`MSR_LIST`].
+    pub const MSRS: usize = 424;
+    /// IA32_DEBUGCTL, PAT, SYSENTER_CS, SYSENTER_ESP, SYSENTER_EIP, STAR, LSTAR, CSTAR, FMASK, KERNEL_GS_BASE, TSC_AUX.
+    pub const MSR_LIST: [u32; 11] = [
+        0x1d9,
+        0x277,
+        0x174,
+        0x175,
+        0x176,
+        0xc000_0081,
+        0xc000_0082,
+        0xc000_0083,
+        0xc000_0084,
+        0xc000_0102,
+        0xc000_0103,
+    ];
+    /// Debug exceptions that wait for the next instruction boundary, as in VMX: bits 0 to 3, 12 (enabled), 14 (BS).
+    pub const PENDING_DEBUG: usize = 435;
+}
 
 /// The four words with the page-directory-pointer-table entries of PAE paging outside long mode. They travel with every
 /// state.
@@ -165,5 +194,7 @@ mod tests {
     #[test]
     fn a_state_fits_in_its_page_and_is_words_only() {
         assert_eq!(WORDS, 16 + 2 + 4 + 2 + 32 + 4);
+        assert_eq!(more::MSRS + more::MSR_LIST.len(), more::PENDING_DEBUG);
+        assert_eq!(more::PENDING_DEBUG + 1, PDPTES);
     }
 }

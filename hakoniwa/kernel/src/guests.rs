@@ -8,12 +8,15 @@ use crate::hv::msr::SWITCHED;
 use crate::hv::reason::Counts;
 use crate::hv::vmcs::{Field, Vmcs};
 use crate::hv::{Guest, guest::HOST_MSRS};
+use crate::hv::{debug, extended};
 use crate::kernel::frame;
 use crate::lifecycle::{Plan, Space};
 use crate::paging::{self, User};
 use crate::platform::Platform;
 use crate::task::{Reason, State};
-use hakoniwa_abi::guest::{ASK, CAN_TAKE, TIME_ADDED, TIME_ZERO, label::RESUME_WITH_STATE, policy};
+use hakoniwa_abi::guest::{
+    ASK, CAN_TAKE, TIME_ADDED, TIME_ZERO, VECTORS_PRESENT, label::RESUME_WITH_STATE, more, policy,
+};
 use hakoniwa_abi::message::{exit as code, label};
 use hakoniwa_abi::{Access, Error, Message, TaskId, rights};
 
@@ -137,6 +140,10 @@ impl<P: Platform> Kernel<'_, P> {
         self.block(slot, State::Created);
         if let Some(guest) = &mut self.tasks[slot].guest {
             (guest.event, guest.pending, guest.wanted, guest.ask) = (None, None, false, Ask::Nothing);
+            (guest.debug, guest.arm) = (debug::RESET, false);
+            for word in [VECTORS_PRESENT, more::PRESENT] {
+                self.platform.store(guest.state + word as u64 * 8, 0);
+            }
             guest.answer = Some(Message::new(RESUME_WITH_STATE, &[]));
         }
         Ok(())
@@ -173,7 +180,13 @@ impl<P: Platform> Kernel<'_, P> {
             policy,
             zero,
             cr2: 0,
-            debug: guest::DEBUG,
+            debug: debug::RESET,
+            arm: false,
+            xcr0: extended::X87,
+            xcr0_allowed: 0,
+            osxsave: false,
+            vpid: 0,
+            stale: false,
             event: None,
             pending: None,
             wanted: false,
@@ -249,6 +262,8 @@ impl<P: Platform> Kernel<'_, P> {
         let action = exit::handle(vmcs, platform, guest, &mut task.context);
         if action == Action::Halt {
             self.block(slot, State::Halted);
+        } else if action == Action::Yield {
+            self.slice_end = 0;
         } else if let Action::Ask(mut message, with_state) = action {
             message.words[CAN_TAKE] = guest::can_take(vmcs, guest).into();
             if with_state {

@@ -29,7 +29,14 @@ extern "C" fn main(magic: u32, info: u64) -> ! {
     ));
     let vmx = Vmx::start(&mut setup);
     match &vmx {
-        Ok(_) => serial::line(format_args!("[kernel] VT-x is on: guests can run")),
+        Ok(vmx) => {
+            serial::line(format_args!("[kernel] VT-x is on: guests can run"));
+            if vmx.is_silent() {
+                serial::line(format_args!(
+                    "[kernel] this is Bochs, silent about interrupts: guests that turn theirs off get a timer"
+                ));
+            }
+        }
         Err(missing) => serial::line(format_args!("[kernel] no guests: {missing}")),
     }
     let setup_vectors = setup.vectors();

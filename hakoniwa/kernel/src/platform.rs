@@ -14,6 +14,8 @@ pub trait Platform {
     fn forget_guest(&mut self, vmcs: u64, root: u64);
     /// Drops what the processor keeps of a guest's memory map.
     fn flush_guest(&mut self, root: u64);
+    /// Drops what the processor keeps of a guest's linear addresses, by their tag.
+    fn flush_linear(&mut self, vpid: u64);
     /// The processor's time-stamp counter.
     fn time_stamp(&self) -> u64;
     /// Writes to the log.

@@ -24,6 +24,8 @@ pub struct Machine {
     pub masked: u32,
     /// Flushes of guests' maps.
     pub guest_flushes: usize,
+    /// The tags of flushed translations.
+    pub linear_flushes: Vec<u64>,
     /// Flushes.
     pub flushes: usize,
     /// The time-stamp counter.
@@ -41,6 +43,7 @@ impl Machine {
             masked: 0xffff,
             flushes: 0,
             guest_flushes: 0,
+            linear_flushes: Vec::new(),
             ticks: 0,
         }
     }
@@ -71,6 +74,10 @@ impl Platform for Machine {
 
     fn flush_guest(&mut self, _root: u64) {
         self.guest_flushes += 1;
+    }
+
+    fn flush_linear(&mut self, vpid: u64) {
+        self.linear_flushes.push(vpid);
     }
 
     fn time_stamp(&self) -> u64 {

@@ -67,6 +67,31 @@ pub fn fault_address() -> u64 {
     value
 }
 
+/// Loads DR0 to DR3. No breakpoint is on until an entry loads DR7.
+pub fn load_breakpoints(addresses: &[u64]) {
+    let [a, b, c, d, ..] = addresses else { return };
+    // SAFETY: DR7 is off in the host.
+    unsafe {
+        asm!(
+            "mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}",
+            in(reg) *a, in(reg) *b, in(reg) *c, in(reg) *d,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+}
+
+/// XCR0; 0 while XSAVE is off.
+pub fn xcr0() -> u64 {
+    const OSXSAVE: u32 = 1 << 27;
+    if cpuid(1).ecx & OSXSAVE == 0 {
+        return 0;
+    }
+    let (low, high): (u32, u32);
+    // SAFETY: CR4.OSXSAVE is on.
+    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack)) };
+    u64::from(low) | u64::from(high) << 32
+}
+
 /// Reads CR3.
 pub fn root() -> u64 {
     let value: u64;

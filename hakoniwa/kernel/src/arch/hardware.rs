@@ -33,6 +33,10 @@ impl Platform for Hardware {
         vmx::invalidate(root);
     }
 
+    fn flush_linear(&mut self, vpid: u64) {
+        vmx::invalidate_linear(vpid);
+    }
+
     fn time_stamp(&self) -> u64 {
         cpu::tsc()
     }

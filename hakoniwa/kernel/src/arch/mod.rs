@@ -6,6 +6,7 @@ pub mod cpu;
 pub mod entry;
 pub mod hardware;
 pub mod memory;
+pub mod pci;
 pub mod percpu;
 pub mod pic;
 pub mod serial;

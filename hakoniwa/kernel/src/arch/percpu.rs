@@ -16,7 +16,7 @@ use hakoniwa_kernel::hv::vmcs::{Field, Vmcs};
 use hakoniwa_kernel::task::State;
 use hakoniwa_kernel::{Kernel, task::Task};
 
-/// A processor. The entry code knows the first six fields by their offsets.
+/// A processor. The entry code knows the first seven fields by their offsets.
 #[repr(C)]
 pub struct PerCpu {
     me: *mut PerCpu,
@@ -25,6 +25,8 @@ pub struct PerCpu {
     stack: u64,
     vectors: u64,
     xsave: u64,
+    /// XCR0 of the guest that was entered last, for the way out of it.
+    guest_xcr0: u64,
     root: u64,
     armed: u64,
     clock: Clock,
@@ -52,6 +54,7 @@ impl PerCpu {
             stack: &raw const stack_top as u64,
             vectors: 0,
             xsave: features.xsave.unwrap_or(0),
+            guest_xcr0: 0,
             root: cpu::root(),
             armed: u64::MAX,
             clock,
@@ -90,21 +93,6 @@ impl PerCpu {
         self.leave()
     }
 
-    /// Tries the shortest way after a VM exit; true if the guest can go on.
-    fn quick(&mut self) -> bool {
-        let PerCpu { kernel: Some(kernel), root, .. } = self else { return false };
-        let Task { context, guest: Some(guest), .. } = &mut kernel.tasks[kernel.current] else {
-            return false;
-        };
-        if context.vector != vmx::EXIT {
-            return false;
-        }
-        // The exit loaded the kernel's own tables.
-        *root = kernel.root;
-        guest.cr2 = cpu::fault_address();
-        exit::quick(&mut vmx::Current, &Hardware, guest, context)
-    }
-
     /// Handles why the kernel was entered.
     fn handle(&mut self) {
         let PerCpu { kernel: Some(kernel), clock, apic, armed, open, .. } = self else {
@@ -112,6 +100,9 @@ impl PerCpu {
         };
         let Context { mut vector, cs, rip, error, .. } = kernel.tasks[kernel.current].context;
         if vector == vmx::EXIT {
+            if let Some(guest) = &mut kernel.tasks[kernel.current].guest {
+                guest.cr2 = cpu::fault_address();
+            }
             match kernel.guest_exit(&mut vmx::Current) {
                 Action::Interrupt(host) => vector = host,
                 Action::Open => {
@@ -120,7 +111,7 @@ impl PerCpu {
                 }
                 // Nothing changed but the guest, and whatever ends its time comes as an interrupt.
                 Action::Resume => self.again(),
-                Action::Halt | Action::Ask(..) => return,
+                Action::Halt | Action::Yield | Action::Ask(..) => return,
             }
         }
         let now = clock.now();
@@ -209,17 +200,34 @@ fn stay(clock: &Clock, deadline: u64, now: u64) -> u64 {
     clock.ticks(deadline.saturating_sub(now).min(LONGEST))
 }
 
-/// Called by the entry code with all registers saved, on the kernel's stack, with interrupts off.
-pub extern "C" fn enter() -> ! {
+/// This processor.
+fn me() -> &'static mut PerCpu {
     let me: *mut PerCpu;
     // SAFETY: GS leads to this processor's structure since `create`; the entry code swapped it in. Entries do not nest,
-    // so this is the only reference.
-    let percpu = unsafe {
+    // and each asks once, so this is the only reference.
+    unsafe {
         asm!("mov {}, gs:[0]", out(reg) me, options(nostack, preserves_flags, readonly));
         &mut *me
-    };
-    if percpu.quick() {
-        percpu.again()
+    }
+}
+
+/// Called by the entry code with all registers saved, on the kernel's stack, with interrupts off.
+pub extern "C" fn enter() -> ! {
+    let percpu = me();
+    percpu.handle();
+    percpu.leave()
+}
+
+/// The same after a VM exit. The shortest way first: back into the guest, with nothing looked at but what the exit
+/// needs.
+pub extern "C" fn left() -> ! {
+    let percpu = me();
+    if let Some(kernel) = &mut percpu.kernel
+        && let Some(Task { context, guest: Some(guest), .. }) = kernel.tasks.get_mut(kernel.current)
+        && exit::quick(&mut vmx::Current, &Hardware, guest, context)
+    {
+        // SAFETY: it left just now, and the way here touched none of that.
+        unsafe { vmx::go_on(context, guest) }
     }
     percpu.handle();
     percpu.leave()

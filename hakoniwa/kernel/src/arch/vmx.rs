@@ -3,12 +3,15 @@
 use super::cpu::{self, msr, set_msr};
 use super::hardware::Hardware;
 use super::memory::{self, Setup};
+use super::pci;
 use core::arch::{asm, global_asm};
+use hakoniwa_abi::PAGE;
 use hakoniwa_kernel::context::Context;
 use hakoniwa_kernel::hv::capability::{self, BASIC, Capabilities, FEATURE_CONTROL, MISC, Missing};
 use hakoniwa_kernel::hv::controls::{Controls, PIN};
-use hakoniwa_kernel::hv::guest::{self, HOST_MSRS, Places};
+use hakoniwa_kernel::hv::guest::{self, Guest, HOST_MSRS, Places};
 use hakoniwa_kernel::hv::msr::{SWITCHED, fill_bitmap};
+use hakoniwa_kernel::hv::quirk;
 use hakoniwa_kernel::hv::vmcs::{Field, Vmcs};
 use hakoniwa_kernel::platform::Platform;
 use hakoniwa_kernel::task::Task;
@@ -21,14 +24,24 @@ pub const FAILED: u64 = 258;
 global_asm!(
     r#"
     .globl vm_enter, vm_exit
-    // rdi: context, esi: whether the VMCS was launched.
+    // rdi: context, esi: whether the VMCS was launched, rdx: the guest's XCR0. All vector registers are loaded, then XCR0
+    // becomes the guest's if it is another.
 vm_enter:
     mov rcx, gs:[32]
-    cmp qword ptr gs:[40], 0
-    je 1f
+    mov gs:[48], rdx
+    mov r8, rdx
+    mov r9, gs:[40]
+    test r9, r9
+    jz 1f
     mov eax, -1
     mov edx, -1
     xrstor64 [rcx]
+    cmp r8, r9
+    je 2f
+    xor ecx, ecx
+    mov eax, r8d
+    xor edx, edx
+    xsetbv
     jmp 2f
 1:  fxrstor64 [rcx]
 2:  test esi, esi
@@ -53,6 +66,13 @@ vm_enter:
 3:  vmlaunch
 4:  mov rax, gs:[8]
     mov qword ptr [rax - 56], {failed}
+    mov rax, gs:[40]
+    cmp rax, gs:[48]
+    je 5f
+    xor ecx, ecx
+    xor edx, edx
+    xsetbv
+5:
     mov rsp, gs:[24]
     xor ebp, ebp
     cld
@@ -63,15 +83,36 @@ vm_enter:
 vm_exit:
     mov qword ptr [rsp], {exit}
     save_registers
-    jmp enter_kernel
+    mov rdi, gs:[32]
+    mov rax, gs:[40]
+    test rax, rax
+    jz 6f
+    cmp rax, gs:[48]
+    je 7f
+    xor ecx, ecx
+    xor edx, edx
+    xsetbv
+7:  mov eax, -1
+    mov edx, -1
+    xsave64 [rdi]
+    mov rsp, gs:[24]
+    xor ebp, ebp
+    call {left}
+    ud2
+6:  fxsave64 [rdi]
+    mov rsp, gs:[24]
+    xor ebp, ebp
+    call {left}
+    ud2
 "#,
     failed = const FAILED,
     exit = const EXIT,
     enter = sym super::percpu::enter,
+    left = sym super::percpu::left,
 );
 
 unsafe extern "C" {
-    fn vm_enter(context: *const Context, launched: u32) -> !;
+    fn vm_enter(context: *const Context, launched: u32, xcr0: u64) -> !;
     fn vm_exit();
 }
 
@@ -85,6 +126,10 @@ impl Capabilities for Processor {
     fn msr(&self, index: u32) -> u64 {
         msr(index)
     }
+
+    fn xcr0(&self) -> u64 {
+        cpu::xcr0()
+    }
 }
 
 /// VMX operation on this processor.
@@ -93,7 +138,10 @@ pub struct Vmx {
     revision: u64,
     /// The page that says which MSRs exit, the same for all guests.
     msr_bitmap: u64,
-    /// The preemption timer counts down when this bit of the TSC changes; `None` without the timer.
+    /// The page that says that all ports exit: of the lower half and of the upper.
+    io_bitmap: u64,
+    /// For processors that keep silent about interrupts: the preemption timer counts down when this bit of the TSC
+    /// changes. `None` on all others, and without the timer.
     timer_shift: Option<u32>,
 }
 
@@ -136,14 +184,23 @@ impl Vmx {
         }
         // The timer's control may be set if its bit is in the upper half of either capability word.
         let index = if msr(BASIC) >> 55 & 1 == 1 { 0x48d } else { 0x481 };
-        let timer = PIN.iter().any(|(bit, ..)| *bit == 6 && msr(index) >> (32 + bit) & 1 == 1);
+        let silent = quirk::silent_interrupts(Processor.features() >> 31 & 1 == 1, pci::host_bridge());
+        let timer = silent && PIN.iter().any(|(bit, ..)| *bit == 6 && msr(index) >> (32 + bit) & 1 == 1);
         let msr_bitmap = setup.page();
         fill_bitmap(&mut Hardware, msr_bitmap);
-        Ok(Vmx { controls, revision, msr_bitmap, timer_shift: timer.then(|| msr(MISC) as u32 & 31) })
+        let io_bitmap = setup.page();
+        (0..PAGE / 8).for_each(|word| memory::store(io_bitmap + word * 8, u64::MAX));
+        let timer_shift = timer.then(|| msr(MISC) as u32 & 31);
+        Ok(Vmx { controls, revision, msr_bitmap, io_bitmap, timer_shift })
     }
 
-    /// Enters a guest. `stay` is how many TSC ticks it may stay with its interrupts off: some processors (Bochs's)
-    /// report no external interrupt in that time, and nothing is lost on the others.
+    /// Whether guests with their interrupts off get a timer, because the processor would not report the host's.
+    pub fn is_silent(&self) -> bool {
+        self.timer_shift.is_some()
+    }
+
+    /// Enters a guest. `stay` is how many TSC ticks it may stay with its interrupts off, on processors that would
+    /// report no external interrupt in that time.
     pub fn enter(
         &self,
         task: &mut Task,
@@ -164,7 +221,12 @@ impl Vmx {
         let mut vmcs = Current;
         if guest.fresh {
             guest.fresh = false;
-            let places = Places { root, vpid: slot as u64, msr_bitmap: self.msr_bitmap };
+            let places = Places {
+                root,
+                vpid: slot as u64,
+                msr_bitmap: self.msr_bitmap,
+                io_bitmaps: [self.io_bitmap; 2],
+            };
             guest::initialise(&mut vmcs, &self.controls, guest, places);
             host_state(&mut vmcs, host, context as u64 + core::mem::offset_of!(Context, vector) as u64);
             let switched = vmcs.read(Field::ExitMsrLoadCount) as usize;
@@ -172,6 +234,8 @@ impl Vmx {
                 memory::store(guest.msrs + HOST_MSRS + number as u64 * 16 + 8, msr(index));
             }
         }
+        // Another guest's breakpoints may be loaded.
+        guest.arm = guest.breaks();
         self.again(task, platform, stay)
     }
 
@@ -183,13 +247,26 @@ impl Vmx {
         guest::before_entry(&mut Current, platform, guest, &mut task.context, ticks);
         let launched = u32::from(guest.launched);
         guest.launched = true;
+        if core::mem::take(&mut guest.arm) {
+            cpu::load_breakpoints(&guest.debug);
+        }
         // SAFETY: the kernel takes no page faults, so CR2 is free; the VMCS is current, its host state is this
         // kernel's, and the exit saves the registers in the context that HOST_RSP points into.
         unsafe {
             asm!("mov cr2, {}", in(reg) guest.cr2, options(nomem, nostack, preserves_flags));
-            vm_enter(context, launched)
+            vm_enter(context, launched, guest.running_xcr0())
         }
     }
+}
+
+/// Enters the guest that just left, with nothing changed but its registers.
+///
+/// # Safety
+/// Its VMCS is current and was launched, `context` is its task's, and the vector registers, CR2 and everything else that
+/// entries load are as it left them.
+pub unsafe fn go_on(context: *const Context, guest: &Guest) -> ! {
+    // SAFETY: the caller's.
+    unsafe { vm_enter(context, 1, guest.running_xcr0()) }
 }
 
 fn host_state(vmcs: &mut Current, host: &Host, stack: u64) {
@@ -247,6 +324,13 @@ impl Vmcs for Current {
 pub fn clear(vmcs: u64) {
     // SAFETY: the page is a VMCS's.
     unsafe { asm!("vmclear [{}]", in(reg) &vmcs, options(nostack)) };
+}
+
+/// Drops what the processor keeps of the linear addresses with this tag.
+pub fn invalidate_linear(vpid: u64) {
+    let descriptor = [vpid, 0];
+    // SAFETY: tags are in use only where single-context invalidation is there.
+    unsafe { asm!("invvpid {}, [{}]", in(reg) 1u64, in(reg) &descriptor, options(nostack)) };
 }
 
 /// Drops what the processor keeps of a guest's memory map.

@@ -52,6 +52,8 @@ pub trait Capabilities {
     fn features(&self) -> u32;
     /// An MSR; those of VMX only if CPUID has it.
     fn msr(&self, index: u32) -> u64;
+    /// XCR0; 0 without XSAVE.
+    fn xcr0(&self) -> u64;
 }
 
 /// IA32_FEATURE_CONTROL.
@@ -64,6 +66,9 @@ pub const MISC: u32 = 0x485;
 const CR4_FIXED1: u32 = 0x489;
 /// IA32_VMX_EPT_VPID_CAP.
 const EPT_VPID: u32 = 0x48c;
+
+/// Bits of that: INVVPID, and of a single context.
+const INVVPID: [u32; 2] = [32, 41];
 
 /// What FEATURE_CONTROL has to become: `None` if it is right.
 pub fn feature_control(value: u64) -> Result<Option<u64>, Missing> {
@@ -87,15 +92,21 @@ pub fn check(processor: &impl Capabilities) -> Result<Controls, Missing> {
     let shift = if processor.msr(BASIC) & TRUE_CONTROLS != 0 { 0x48d - 0x481 } else { 0 };
     let word = |table, index| controls::negotiate(table, processor.msr(index)).map_err(Missing::Control);
     let primary = word(controls::PRIMARY, 0x482 + shift)?;
+    let ept = processor.msr(EPT_VPID);
+    let mut secondary = word(controls::SECONDARY, 0x48b)?;
+    if INVVPID.iter().any(|bit| ept >> bit & 1 == 0) {
+        // Translations with a tag outlive entries and exits: there must be a way to drop them.
+        secondary &= !controls::VPID;
+    }
     let controls = Controls {
         pin: word(controls::PIN, 0x481 + shift)?,
         primary,
-        secondary: word(controls::SECONDARY, 0x48b)?,
+        secondary,
         exit: word(controls::EXIT, 0x483 + shift)?,
         entry: word(controls::ENTRY, 0x484 + shift)?,
         cr4: processor.msr(CR4_FIXED1),
+        xcr0: processor.xcr0(),
     };
-    let ept = processor.msr(EPT_VPID);
     for (bit, name) in
         [(6, "4-level tables"), (14, "write-back memory"), (20, "INVEPT"), (25, "single-context INVEPT")]
     {
@@ -123,6 +134,10 @@ mod tests {
         fn msr(&self, index: u32) -> u64 {
             self.0[&index]
         }
+
+        fn xcr0(&self) -> u64 {
+            7
+        }
     }
 
     fn haswell() -> Fake {
@@ -147,7 +162,16 @@ mod tests {
     fn a_good_processor_gets_its_controls() {
         let controls = check(&haswell()).unwrap();
         assert_eq!(controls.pin, 0x1f);
-        assert_eq!(controls.secondary, 0x10ea);
+        assert_eq!(controls.secondary, 0x14ea);
+    }
+
+    #[test]
+    fn there_are_no_tags_without_a_way_to_drop_what_has_them() {
+        for bit in [32, 41] {
+            let mut fake = haswell();
+            *fake.0.get_mut(&EPT_VPID).unwrap() &= !(1 << bit);
+            assert_eq!(check(&fake).unwrap().secondary & controls::VPID, 0);
+        }
     }
 
     #[test]

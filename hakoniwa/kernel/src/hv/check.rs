@@ -221,6 +221,15 @@ impl<V: Vmcs> Checker<'_, V> {
         self.rule("STI and MOV SS do not block together", Field::Interruptibility, blocked & 3 != 3);
         let sound = blocked & 1 == 0 || flags & 1 << 9 != 0;
         self.rule("blocking by STI needs RFLAGS.IF", Field::Interruptibility, sound);
+        let (pending, steps) = (self.read(Field::PendingDebug), flags >> 8 & 1 == 1);
+        self.rule(
+            "pending debug exceptions have no reserved bit",
+            Field::PendingDebug,
+            pending & !0x1_500f == 0,
+        );
+        let branches = self.read(Field::GuestDebugctl) & 2 != 0;
+        let sound = blocked & 3 == 0 || (pending >> 14 & 1 == 1) == (steps && !branches);
+        self.rule("a blocked single step is pending, and only that", Field::PendingDebug, sound);
         let event = self.read(Field::EntryInterruption);
         let external = event >> 31 & 1 == 1 && event >> 8 & 7 == 0;
         self.rule(

@@ -32,7 +32,7 @@ pub const PRIMARY: &[Control] = &[
     (19, "CR8-load exiting", On),
     (20, "CR8-store exiting", On),
     (23, "MOV-DR exiting", On),
-    (24, "unconditional I/O exiting", On),
+    (25, "I/O bitmaps", On),
     (28, "MSR bitmaps", On),
     (29, "MONITOR exiting", On),
     (31, "secondary controls", On),
@@ -45,6 +45,7 @@ pub const SECONDARY: &[Control] = &[
     (5, "VPID", Preferred),
     (6, "WBINVD exiting", On),
     (7, "unrestricted guest", On),
+    (10, "PAUSE-loop exiting", Preferred),
     (12, "INVPCID", Preferred),
 ];
 
@@ -112,6 +113,8 @@ pub struct Controls {
     pub entry: u64,
     /// The bits of CR4 that the processor lets be one.
     pub cr4: u64,
+    /// The parts of XCR0 that the processor has; 0 without XSAVE.
+    pub xcr0: u64,
 }
 
 /// Whether guests have RDTSCP.

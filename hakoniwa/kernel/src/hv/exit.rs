@@ -1,5 +1,7 @@
 //! What happens after a VM exit: answered here, or a message for the server.
 
+use super::debug;
+use super::extended;
 use super::guest::{self, Ask, Event, Guest, INTERRUPTS};
 use super::msr;
 use super::reason;
@@ -16,6 +18,8 @@ use hakoniwa_abi::guest::{
 pub enum Action {
     /// Enter the guest again.
     Resume,
+    /// Let others run: the guest waits in a loop.
+    Yield,
     /// Handle the host's interrupt with this vector.
     Interrupt(u64),
     /// Let the guest wait until something is injected.
@@ -37,12 +41,21 @@ pub(super) fn advance(vmcs: &mut impl Vmcs) {
     if blocked & 3 != 0 {
         vmcs.write(Field::Interruptibility, blocked & !3);
     }
+    debug::step(vmcs);
 }
 
-/// The shortest way: CPUID from the server's table, the exit that guests cause most often by themselves. False if the
-/// exit is another, which [`handle`] has to look at.
+/// Whether the guest runs at privilege level 0 (that of SS, SDM Vol. 3C, 24.4.1).
+pub(super) fn privileged(vmcs: &impl Vmcs) -> bool {
+    vmcs.read(Field::GuestSsAccess) >> 5 & 3 == 0
+}
+
+/// The shortest way: CPUID from the server's table, the exit that guests cause most often by themselves. Nothing else
+/// than its registers changes, so it may be entered at once. False if the exit is another, which [`handle`] has to look
+/// at.
 pub fn quick(vmcs: &mut impl Vmcs, platform: &impl Platform, guest: &mut Guest, c: &mut Context) -> bool {
-    let mine = guest.policy & policy::CPUID != 0 && vmcs.read(Field::ExitReason) == reason::CPUID;
+    // The timer of a guest that is bounded by it begins anew with each entry: that is not for here.
+    let policy = guest.policy & policy::CPUID != 0 && !guest.timer;
+    let mine = policy && vmcs.read(Field::ExitReason) == reason::CPUID;
     if mine {
         guest.count(reason::CPUID);
         guest.ask = Ask::Nothing;
@@ -70,17 +83,28 @@ pub fn handle(
         // The real processor's own, of which the host makes nothing. A guest's processors are started and stopped by its
         // server, never by the activity state.
         reason::INIT | reason::SIPI => Action::Resume,
-        reason::INTERRUPT_WINDOW if guest.wanted => open(guest),
+        reason::INTERRUPT_WINDOW if guest.wanted && guest.pending.is_none() => open(guest),
         // The entry injects.
         reason::INTERRUPT_WINDOW => Action::Resume,
+        reason::CPUID if guest.policy & policy::CPUID != 0 => {
+            advance(vmcs);
+            table(platform, guest, c);
+            Action::Resume
+        }
         reason::CPUID => {
             advance(vmcs);
             guest.ask = Ask::Cpuid;
-            Action::Ask(Message::new(label::CPUID, &[c.rax & 0xffff_ffff, c.rcx & 0xffff_ffff]), false)
+            let [leaf, subleaf] = [c.rax, c.rcx].map(|value| value & 0xffff_ffff);
+            let words = [leaf, subleaf, guest::cr4(vmcs), guest.xcr0];
+            Action::Ask(Message::new(label::CPUID, &words), false)
         }
         reason::HLT => {
             advance(vmcs);
             let on = vmcs.read(Field::GuestRflags) & INTERRUPTS != 0;
+            if vmcs.read(Field::PendingDebug) != 0 {
+                // A single step ends it at once.
+                return Action::Resume;
+            }
             if on && guest.pending.is_some() {
                 return Action::Resume;
             }
@@ -98,7 +122,7 @@ pub fn handle(
         }
         reason::PAUSE => {
             advance(vmcs);
-            Action::Resume
+            Action::Yield
         }
         reason::VMCALL..=reason::VMXON
         | reason::INVEPT
@@ -113,7 +137,8 @@ pub fn handle(
         | reason::GETSEC
         | reason::MWAIT
         | reason::MONITOR => fault(vmcs, guest, INVALID_OPCODE),
-        reason::RDPMC | reason::XSETBV => fault(vmcs, guest, PROTECTION),
+        reason::RDPMC => fault(vmcs, guest, PROTECTION),
+        reason::XSETBV => extended::xsetbv(vmcs, guest, c),
         reason::RDTSC | reason::RDTSCP => {
             let now = msr::time_stamp(vmcs, platform);
             (c.rax, c.rdx) = (now & 0xffff_ffff, now >> 32);
@@ -124,7 +149,7 @@ pub fn handle(
             Action::Resume
         }
         reason::CONTROL_REGISTER => control_register(vmcs, guest, c),
-        reason::DEBUG_REGISTER => debug_register(vmcs, guest, c),
+        reason::DEBUG_REGISTER => debug::access(vmcs, guest, c),
         reason::IO => port(vmcs, guest, c),
         reason::RDMSR => {
             let index = c.rcx as u32;
@@ -175,37 +200,92 @@ fn ask_msr(vmcs: &impl Vmcs, guest: &mut Guest, ask: Ask, message: Message) -> A
     Action::Ask(message, false)
 }
 
-/// NMIs, for which the host has nothing to do, and the exceptions that are intercepted: an alignment check goes to the
-/// guest unless it came up while an event was delivered; a machine check is the end of the guest that met it.
-fn exception(vmcs: &impl Vmcs, guest: &mut Guest) -> Action {
+/// NMIs, for which the host has nothing to do, and the exceptions that are intercepted: debug exceptions and alignment
+/// checks go to the guest unless they came up while an event was delivered; a machine check is the end of the guest that
+/// met it.
+fn exception(vmcs: &mut impl Vmcs, guest: &mut Guest) -> Action {
+    const HARDWARE: u64 = 3;
     const ALIGNMENT: u64 = 17;
     const NMI: u64 = 2;
     let information = vmcs.read(Field::ExitInterruption);
     if information >> 8 & 7 == NMI {
         return Action::Resume;
     }
-    if information & 0xff == ALIGNMENT && guest.event.is_none() {
-        let error = vmcs.read(Field::ExitErrorCode);
-        guest.event = Some(Event { information: information & KEPT, error, length: 0 });
-        return Action::Resume;
+    let (error, length) = match information & 0xff {
+        ALIGNMENT => (vmcs.read(Field::ExitErrorCode), 0),
+        // INT1 comes as an event of its own kind, with its length.
+        debug::VECTOR => (0, vmcs.read(Field::ExitLength)),
+        _ => return other(vmcs, guest),
+    };
+    if guest.event.is_some() {
+        return other(vmcs, guest);
     }
-    other(vmcs, guest)
+    if information & 0x7ff == HARDWARE << 8 | debug::VECTOR {
+        let causes = vmcs.read(Field::Qualification);
+        debug::trap(vmcs, guest, causes);
+    }
+    guest.event = Some(Event { information: information & KEPT, error, length });
+    Action::Resume
 }
 
 /// CPUID from the server's table, which it may change at any time: it decides what the guest sees, and nothing else.
 fn table(platform: &impl Platform, guest: &Guest, c: &mut Context) {
-    let word = |index: usize| platform.load(guest.state + index as u64 * 8);
+    /// The leaf whose ECX has CR4.OSXSAVE, and that bit.
+    const FEATURES: u64 = 1;
+    const OSXSAVE: u64 = 1 << 27;
+    let table = Table { platform, state: guest.state };
     let (leaf, subleaf) = (c.rax & 0xffff_ffff, c.rcx & 0xffff_ffff);
     let [one, any] = [subleaf, ANY_SUBLEAF].map(|subleaf| leaf | subleaf << 32);
-    let count = word(CPUID_COUNT).min(CPUID_MOST as u64) as usize;
-    let mut places = (0..count).map(|n| CPUID_TABLE + n * CPUID_ENTRY);
-    let found = places.find(|place| {
-        let key = word(*place);
+    let found = table.places().find(|place| {
+        let key = table.word(*place);
         key == one || key == any
     });
-    let (first, second) = found.map_or((0, 0), |place| (word(place + 1), word(place + 2)));
+    let words = |place| (table.word(place + 1), table.word(place + 2));
+    let (first, second) = found.map_or((0, 0), words);
     (c.rax, c.rbx) = (first & 0xffff_ffff, first >> 32);
     (c.rcx, c.rdx) = (second & 0xffff_ffff, second >> 32);
+    if leaf == FEATURES {
+        c.rcx = c.rcx & !OSXSAVE | u64::from(guest.osxsave) << 27;
+    } else if leaf == XSTATE && subleaf == 0 {
+        c.rbx = table.xsave_size(guest.xcr0);
+    }
+}
+
+/// The leaf whose subleaf 0 has, in EBX, the size that XSAVE needs with the guest's XCR0.
+const XSTATE: u64 = 13;
+
+/// The CPUID table of a state page.
+struct Table<'a, P> {
+    platform: &'a P,
+    state: u64,
+}
+
+impl<P: Platform> Table<'_, P> {
+    fn word(&self, index: usize) -> u64 {
+        self.platform.load(self.state.wrapping_add(index as u64 * 8))
+    }
+
+    /// The first words of its entries.
+    fn places(&self) -> impl Iterator<Item = usize> + use<P> {
+        let count = self.word(CPUID_COUNT).min(CPUID_MOST as u64) as usize;
+        (0..count).map(|n| CPUID_TABLE + n * CPUID_ENTRY)
+    }
+
+    /// That size, by the subleaves of [`XSTATE`]: EAX and EBX are size and place of a component (SDM Vol. 1, 13.2).
+    #[cold]
+    #[inline(never)]
+    fn xsave_size(&self, xcr0: u64) -> u64 {
+        /// x87, SSE and the header.
+        const LEAST: u64 = 576;
+        let ends = self.places().filter_map(|place| {
+            let (key, value) = (self.word(place), self.word(place + 1));
+            let component = key >> 32;
+            let on =
+                key & 0xffff_ffff == XSTATE && (2..63).contains(&component) && xcr0 >> component & 1 == 1;
+            on.then(|| (value & 0xffff_ffff) + (value >> 32))
+        });
+        ends.fold(LEAST, u64::max) & 0xffff_ffff
+    }
 }
 
 /// Vector, type, error-code flag, valid: bit 12 and above are undefined in what an exit tells of an event.
@@ -237,7 +317,8 @@ fn with_event(mut message: Message, guest: &Guest) -> Message {
     message
 }
 
-fn fault(vmcs: &impl Vmcs, guest: &mut Guest, vector: u64) -> Action {
+/// Has the guest take an exception instead of its instruction.
+pub(super) fn fault(vmcs: &impl Vmcs, guest: &mut Guest, vector: u64) -> Action {
     guest.event = Some(Event::exception(vector, guest::cr0(vmcs) & 1 != 0));
     Action::Resume
 }
@@ -283,10 +364,10 @@ fn control_register(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &mut Context) ->
         return other(vmcs, guest);
     }
     let good = match access {
-        (0, 0) => guest::set_cr0(vmcs, value),
-        (4, 0) => guest::set_cr4(vmcs, value),
+        (0, 0) => guest::set_cr0(vmcs, guest, value),
+        (4, 0) => guest::set_cr4(vmcs, guest, value),
         (3, 0) => {
-            vmcs.write(Field::GuestCr3, value);
+            guest::set_cr3(vmcs, guest, value);
             true
         }
         (3, 1) => {
@@ -302,36 +383,6 @@ fn control_register(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &mut Context) ->
     } else {
         fault(vmcs, guest, PROTECTION)
     }
-}
-
-/// MOV to and from debug registers (SDM Vol. 3C, table 27-4; Vol. 3B, 17.2). Breakpoints are not given to guests: a DR7
-/// that turns one on is the server's to decide.
-fn debug_register(vmcs: &mut impl Vmcs, guest: &mut Guest, c: &mut Context) -> Action {
-    const DEBUG_EXTENSIONS: u64 = 1 << 3;
-    let qualification = vmcs.read(Field::Qualification);
-    let (number, reads) = (qualification & 7, qualification >> 4 & 1 == 1);
-    let index = match number {
-        0..=3 => number as usize,
-        4 | 5 if guest::cr4(vmcs) & DEBUG_EXTENSIONS != 0 => return fault(vmcs, guest, INVALID_OPCODE),
-        4 | 6 => 4,
-        _ => 5,
-    };
-    let mut rsp = vmcs.read(Field::GuestRsp);
-    let place = guest::register(c, (qualification >> 8 & 15) as usize).unwrap_or(&mut rsp);
-    if reads {
-        *place = guest.debug[index];
-        vmcs.write(Field::GuestRsp, rsp);
-    } else {
-        guest.debug[index] = match (index, *place) {
-            (4 | 5, value) if value >> 32 != 0 => return fault(vmcs, guest, PROTECTION),
-            (4, value) => value & 0xe00f | 0xffff_0ff0,
-            (5, value) if value & 0xff != 0 => return other(vmcs, guest),
-            (5, value) => value & 0xffff_2b00 | 0x400,
-            (_, value) => value,
-        };
-    }
-    advance(vmcs);
-    Action::Resume
 }
 
 #[cfg(test)]

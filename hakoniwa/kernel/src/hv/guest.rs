@@ -1,14 +1,16 @@
 //! A guest task: its VMCS before an entry, its state page, the answer to its last exit.
 
 use super::controls::{self, Controls};
+use super::debug;
 use super::exit::{self, PROTECTION};
-use super::msr::SWITCHED;
+use super::extended::{self, OSXSAVE};
+use super::msr::{self, SWITCHED};
 use super::reason::Counts;
 use super::vmcs::{Field, SEGMENTS, STATE, Vmcs, segment};
 use crate::context::Context;
 use crate::platform::Platform;
 use hakoniwa_abi::Message;
-use hakoniwa_abi::guest::{CAN_TAKE, INJECT, VECTORS, VECTORS_PRESENT, label};
+use hakoniwa_abi::guest::{CAN_TAKE, INJECT, VECTORS, VECTORS_PRESENT, label, more};
 
 /// What the server's answer to the exit under way means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,9 +46,6 @@ impl Event {
     }
 }
 
-/// The debug registers after reset.
-pub const DEBUG: [u64; 6] = [0, 0, 0, 0, 0xffff_0ff0, 0x400];
-
 /// What a guest task has beyond other tasks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Guest {
@@ -68,8 +67,21 @@ pub struct Guest {
     pub zero: u64,
     /// CR2, which VMX does not switch.
     pub cr2: u64,
-    /// DR0 to DR3, and DR6, DR7 as 4 and 5: kept here, never in the processor, because no breakpoint is on.
+    /// DR0 to DR3, and DR6, DR7 as 4 and 5.
     pub debug: [u64; 6],
+    /// DR0 to DR3 have to be loaded before the next entry.
+    pub arm: bool,
+    /// XCR0.
+    pub xcr0: u64,
+    /// What XCR0 may have: all that the processor has.
+    pub xcr0_allowed: u64,
+    /// CR4.OSXSAVE is on.
+    pub osxsave: bool,
+    /// The tag of its translations; 0 without tags.
+    pub vpid: u64,
+    /// Translations with its tag have to go before the next entry: something was done for the guest that invalidates
+    /// them, and the processor did not see it.
+    pub stale: bool,
     /// An event to inject with the next entry.
     pub event: Option<Event>,
     /// The window is asked for in the VMCS.
@@ -100,8 +112,8 @@ impl Guest {
 const CR0_OWNED: u64 = 0xe000_0020;
 /// CR0 bits that VMX needs even for unrestricted guests.
 const CR0_ALWAYS: u64 = 1 << 5;
-/// CR4 bits that guests may use where the processor has them: VME to PCE, OSFXSR, OSXMMEXCPT, UMIP, FSGSBASE, PCIDE and
-/// the preventions. Not OSXSAVE: XCR0 is the host's.
+/// CR4 bits that guests change without an exit where the processor has them: VME to PCE, OSFXSR, OSXMMEXCPT, UMIP,
+/// FSGSBASE, PCIDE and the preventions. OSXSAVE exits, because CPUID and XCR0 follow it.
 const CR4_ALLOWED: u64 = 0x7ff | 1 << 11 | 1 << 16 | 1 << 17 | 1 << 20 | 1 << 21;
 /// CR4.VMXE.
 const CR4_ALWAYS: u64 = 1 << 13;
@@ -116,8 +128,8 @@ pub const INTERRUPTS: u64 = 1 << 9;
 /// Where the host's values are in the page of MSRs; the guest's are at its start.
 pub const HOST_MSRS: u64 = 2048;
 
-/// Exceptions that exit: #AC, whose delivery a guest can make fault for ever inside the processor, and #MC.
-const INTERCEPTED: u64 = 1 << 17 | 1 << 18;
+/// Exceptions that exit: #DB and #AC, whose delivery a guest can make fault for ever inside the processor, and #MC.
+const INTERCEPTED: u64 = 1 << debug::VECTOR | 1 << 17 | 1 << 18;
 
 /// What a new VMCS leads to.
 #[derive(Clone, Copy, Debug)]
@@ -128,16 +140,22 @@ pub struct Places {
     pub vpid: u64,
     /// The bitmap of MSRs that exit.
     pub msr_bitmap: u64,
+    /// The bitmaps of ports that exit, of the lower and the upper half.
+    pub io_bitmaps: [u64; 2],
 }
 
 /// Fills the fields of a new VMCS that do not change, but for the host's state.
-pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &Guest, places: Places) {
+pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &mut Guest, places: Places) {
     /// Four-level walk, write-back tables.
     const EPT: u64 = 3 << 3 | 6;
+    /// The most ticks between two PAUSEs of one loop, and how long a loop may wait before it exits.
+    const PAUSE_GAP: u64 = 128;
+    const PAUSE_WINDOW: u64 = 4096;
     /// The PAT after reset.
     const PAT: u64 = 0x0007_0406_0007_0406;
-    let Places { root, vpid, msr_bitmap } = places;
-    let vpid = if controls.secondary & controls::VPID != 0 { vpid } else { 0 };
+    let Places { root, vpid, msr_bitmap, io_bitmaps } = places;
+    guest.vpid = if controls.secondary & controls::VPID != 0 { vpid } else { 0 };
+    guest.xcr0_allowed = controls.xcr0;
     // TSC_AUX is the last of them, and there only with RDTSCP.
     let switched = SWITCHED.len() as u64 - u64::from(controls.secondary & controls::RDTSCP == 0);
     for (field, value) in [
@@ -146,13 +164,17 @@ pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &Guest, plac
         (Field::Secondary, controls.secondary),
         (Field::ExitControls, controls.exit),
         (Field::EntryControls, controls.entry),
-        (Field::Vpid, vpid),
+        (Field::Vpid, guest.vpid),
+        (Field::PauseGap, PAUSE_GAP),
+        (Field::PauseWindow, PAUSE_WINDOW),
         (Field::EptPointer, root | EPT),
         (Field::Link, u64::MAX),
         (Field::GuestPat, PAT),
         (Field::Cr0Mask, CR0_OWNED),
         (Field::Cr4Mask, !(CR4_ALLOWED & controls.cr4)),
         (Field::MsrBitmap, msr_bitmap),
+        (Field::IoBitmapA, io_bitmaps[0]),
+        (Field::IoBitmapB, io_bitmaps[1]),
         // The guest's counter begins at zero.
         (Field::TscOffset, guest.zero.wrapping_neg()),
         (Field::ExitMsrStore, guest.msrs),
@@ -161,7 +183,7 @@ pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &Guest, plac
         (Field::ExitMsrStoreCount, switched),
         (Field::EntryMsrLoadCount, switched),
         (Field::ExitMsrLoadCount, switched),
-        (Field::GuestDr7, 0x400),
+        (Field::GuestDr7, guest.debug[5]),
         (Field::ExceptionBitmap, INTERCEPTED),
         (Field::Activity, 0),
         (Field::FaultMask, 0),
@@ -205,20 +227,36 @@ pub fn cr4(vmcs: &impl Vmcs) -> u64 {
 
 /// Whether these control registers mean PAE paging outside long mode.
 pub fn uses_pdptes(cr0: u64, cr4: u64, efer: u64) -> bool {
-    const PAE: u64 = 1 << 5;
     cr0 & CR0_PAGING != 0 && cr4 & PAE != 0 && efer & LME == 0
 }
 
-/// Sets CR0, and with it whether long mode is active. False if the guest may not.
-pub fn set_cr0(vmcs: &mut impl Vmcs, value: u64) -> bool {
+/// Whether the guest runs 64-bit code, so that operands are as wide.
+pub fn wide(vmcs: &impl Vmcs) -> bool {
+    const L: u64 = 1 << 13;
+    vmcs.read(Field::GuestEfer) & LMA != 0 && vmcs.read(Field::GuestCsAccess) & L != 0
+}
+
+const PAE: u64 = 1 << 5;
+const PCIDE: u64 = 1 << 17;
+
+/// Sets CR0, and with it whether long mode is active (SDM Vol. 3A, 2.5). False if the guest may not.
+pub fn set_cr0(vmcs: &mut impl Vmcs, guest: &mut Guest, value: u64) -> bool {
     const PROTECTED: u64 = 1;
-    const PAE: u64 = 1 << 5;
+    const NOT_WRITE_THROUGH: u64 = 1 << 29;
+    const CACHE_DISABLE: u64 = 1 << 30;
     let efer = vmcs.read(Field::GuestEfer);
+    let cr4 = cr4(vmcs);
     let paging = value & CR0_PAGING != 0;
     let long = paging && efer & LME != 0;
-    if value >> 32 != 0 || paging && value & PROTECTED == 0 || long && cr4(vmcs) & PAE == 0 {
+    if value >> 32 != 0
+        || paging && value & PROTECTED == 0
+        || long && cr4 & PAE == 0
+        || !paging && cr4 & PCIDE != 0
+        || value & NOT_WRITE_THROUGH != 0 && value & CACHE_DISABLE == 0
+    {
         return false;
     }
+    guest.stale |= (value ^ vmcs.read(Field::GuestCr0)) & CR0_PAGING != 0;
     vmcs.write(Field::GuestCr0, value | CR0_ALWAYS);
     vmcs.write(Field::Cr0Shadow, value);
     vmcs.write(Field::GuestEfer, if long { efer | LMA } else { efer & !LMA });
@@ -227,14 +265,38 @@ pub fn set_cr0(vmcs: &mut impl Vmcs, value: u64) -> bool {
     true
 }
 
+/// Sets CR3, on processors where that exits. With PCIDs, bit 63 says that no translation has to go.
+pub fn set_cr3(vmcs: &mut impl Vmcs, guest: &mut Guest, value: u64) {
+    let keep = if cr4(vmcs) & PCIDE != 0 { value & 1 << 63 } else { 0 };
+    guest.stale |= keep == 0;
+    vmcs.write(Field::GuestCr3, value & !keep);
+}
+
 /// Sets CR4. False if the guest may not.
-pub fn set_cr4(vmcs: &mut impl Vmcs, value: u64) -> bool {
-    if value & vmcs.read(Field::Cr4Mask) != 0 {
+pub fn set_cr4(vmcs: &mut impl Vmcs, guest: &mut Guest, value: u64) -> bool {
+    /// PSE, PAE, PGE, PCIDE, SMEP, SMAP: what translations depend on.
+    const TRANSLATION: u64 = 0xb0 | PCIDE | 1 << 20 | 1 << 21;
+    let old = cr4(vmcs);
+    let long = vmcs.read(Field::GuestEfer) & LMA != 0;
+    let tags = value & !old & PCIDE != 0 && !(long && vmcs.read(Field::GuestCr3) & 0xfff == 0);
+    if value & never(vmcs, guest) != 0 || tags || long && value & PAE == 0 {
         return false;
     }
+    guest.stale |= (value ^ old) & TRANSLATION != 0;
+    put_cr4(vmcs, guest, value);
+    true
+}
+
+fn put_cr4(vmcs: &mut impl Vmcs, guest: &mut Guest, value: u64) {
+    guest.osxsave = value & OSXSAVE != 0;
     vmcs.write(Field::GuestCr4, value | CR4_ALWAYS);
     vmcs.write(Field::Cr4Shadow, value);
-    true
+}
+
+/// Bits of CR4 that the guest cannot set.
+fn never(vmcs: &impl Vmcs, guest: &Guest) -> u64 {
+    let extended = if guest.xcr0_allowed != 0 { OSXSAVE } else { 0 };
+    vmcs.read(Field::Cr4Mask) & !extended
 }
 
 /// Sets EFER; LMA is what it is. False if the guest may not.
@@ -273,6 +335,45 @@ pub fn save_state(vmcs: &impl Vmcs, platform: &mut impl Platform, guest: &Guest,
         platform.store(guest.state + (VECTORS + index) as u64 * 8, value);
     }
     platform.store(guest.state + VECTORS_PRESENT as u64 * 8, X87_AND_SSE);
+    save_more(vmcs, platform, guest);
+}
+
+/// What a processor has besides: XCR0, debug registers, MSRs.
+fn save_more(vmcs: &impl Vmcs, platform: &mut impl Platform, guest: &Guest) {
+    let values = more::MSR_LIST.map(|index| msr::read(vmcs, platform, guest, index).unwrap_or(0));
+    let mut word = |index: usize, value: u64| platform.store(guest.state + index as u64 * 8, value);
+    word(more::PRESENT, 1);
+    word(more::XCR0, guest.xcr0);
+    guest.debug.iter().enumerate().for_each(|(n, value)| word(more::DEBUG + n, *value));
+    values.iter().enumerate().for_each(|(n, value)| word(more::MSRS + n, *value));
+    word(more::PENDING_DEBUG, vmcs.read(Field::PendingDebug));
+}
+
+/// Takes that from the state page; what the guest could not have set is left as it is.
+fn load_more(vmcs: &mut impl Vmcs, platform: &mut impl Platform, guest: &mut Guest) {
+    let at = guest.state;
+    let word = |platform: &dyn Platform, index: usize| platform.load(at + index as u64 * 8);
+    if word(platform, more::PRESENT) == 0 {
+        // INIT resets these, and the VMCS has to follow.
+        let control = guest.debug[5];
+        debug::set(vmcs, guest, 5, control);
+        vmcs.write(Field::PendingDebug, 0);
+        return;
+    }
+    let xcr0 = word(platform, more::XCR0);
+    if extended::valid(xcr0, guest.xcr0_allowed) {
+        guest.xcr0 = xcr0;
+    }
+    for index in 0..guest.debug.len() {
+        let value = word(platform, more::DEBUG + index);
+        debug::set(vmcs, guest, index, value);
+    }
+    for (number, index) in more::MSR_LIST.into_iter().enumerate() {
+        let value = word(platform, more::MSRS + number);
+        // A value that the MSR cannot have changes nothing.
+        let _ = msr::write(vmcs, platform, guest, index, value);
+    }
+    vmcs.write(Field::PendingDebug, word(platform, more::PENDING_DEBUG) & debug::PENDING);
 }
 
 /// Words of the XSAVE area's part for x87 and SSE; its header follows.
@@ -310,6 +411,8 @@ fn load_vectors(platform: &mut impl Platform, guest: &Guest) {
 /// kernel's, and a state that is none makes the entry fail, which the server hears of.
 pub fn load_state(vmcs: &mut impl Vmcs, platform: &mut impl Platform, guest: &mut Guest, c: &mut Context) {
     load_vectors(platform, guest);
+    load_more(vmcs, platform, guest);
+    let before = TRANSLATION.map(|field| vmcs.read(field));
     let word = |index: usize| platform.load(guest.state + index as u64 * 8);
     for number in 0..16 {
         if let Some(place) = register(c, number) {
@@ -328,12 +431,17 @@ pub fn load_state(vmcs: &mut impl Vmcs, platform: &mut impl Platform, guest: &mu
     guest.cr2 = cr2;
     vmcs.write(Field::GuestEfer, efer & EFER_ALLOWED);
     // Bits beyond what is allowed are dropped: the guest could not have set them either.
-    let owned = vmcs.read(Field::Cr4Mask);
-    set_cr4(vmcs, cr4 & !owned);
-    if !set_cr0(vmcs, cr0 & 0xffff_ffff) {
-        set_cr0(vmcs, cr0 & 0x7fff_ffff);
+    let cr4 = cr4 & !never(vmcs, guest);
+    put_cr4(vmcs, guest, cr4);
+    if !set_cr0(vmcs, guest, cr0 & 0xffff_ffff) {
+        put_cr4(vmcs, guest, cr4 & !PCIDE);
+        set_cr0(vmcs, guest, cr0 & 0x1fff_ffff);
     }
+    guest.stale |= before != TRANSLATION.map(|field| vmcs.read(field));
 }
+
+/// The fields that linear addresses are translated by.
+const TRANSLATION: [Field; 4] = [Field::GuestCr0, Field::GuestCr3, Field::GuestCr4, Field::GuestEfer];
 
 /// Brings the VMCS up to date before an entry: the server's answer, an event or an interrupt to inject, the timer that
 /// bounds a stay with interrupts off (`ticks` of it).
@@ -347,20 +455,24 @@ pub fn before_entry(
     if let Some(answer) = guest.answer.take() {
         apply(vmcs, platform, guest, c, &answer);
     }
+    if core::mem::take(&mut guest.stale) && guest.vpid != 0 {
+        platform.flush_linear(guest.vpid);
+    }
     let interrupts = vmcs.read(Field::GuestRflags) & INTERRUPTS != 0;
-    let mut window = false;
+    let mut window = guest.wanted;
     if let Some(event) = guest.event.take() {
         vmcs.write(Field::EntryInterruption, event.information);
         vmcs.write(Field::EntryErrorCode, event.error);
         vmcs.write(Field::EntryLength, event.length);
-        window = guest.pending.is_some();
-    } else if guest.wanted {
-        window = true;
+        window |= guest.pending.is_some();
     } else if let Some(vector) = guest.pending {
-        window = !interrupts || vmcs.read(Field::Interruptibility) & 3 != 0;
-        if !window {
+        // A debug exception that waits comes first.
+        let blocked = vmcs.read(Field::Interruptibility) & 3 | vmcs.read(Field::PendingDebug);
+        if interrupts && blocked == 0 {
             vmcs.write(Field::EntryInterruption, 1 << 31 | u64::from(vector));
             guest.pending = None;
+        } else {
+            window = true;
         }
     }
     set(vmcs, Field::Primary, controls::INTERRUPT_WINDOW, &mut guest.window, window);

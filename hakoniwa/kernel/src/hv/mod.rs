@@ -4,9 +4,12 @@
 pub mod capability;
 pub mod check;
 pub mod controls;
+pub mod debug;
 pub mod exit;
+pub mod extended;
 pub mod guest;
 pub mod msr;
+pub mod quirk;
 pub mod reason;
 pub mod vmcs;
 

@@ -1,6 +1,7 @@
 //! The MSRs of a guest: those in the VMCS, those that entries and exits switch, the time-stamp counter. All others are
 //! the server's or nobody's.
 
+use super::debug;
 use super::guest::{self, Guest};
 use super::vmcs::{Field, Vmcs};
 use crate::platform::Platform;
@@ -9,6 +10,10 @@ use hakoniwa_abi::guest::TIME_ADDED;
 /// IA32_TIME_STAMP_COUNTER.
 const TSC: u32 = 0x10;
 const EFER: u32 = 0xc000_0080;
+/// IA32_DEBUGCTL.
+const DEBUGCTL: u32 = 0x1d9;
+/// Its flags that guests may write: LBR, which is dropped, and BTF.
+const DEBUG_FLAGS: u64 = 3;
 /// IA32_TSC_AUX, which RDTSCP reads.
 pub const TSC_AUX: u32 = 0xc000_0103;
 
@@ -18,6 +23,7 @@ pub const SWITCHED: [u32; 6] = [0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_00
 
 /// MSRs that are VMCS fields.
 const FIELDS: &[(u32, Field)] = &[
+    (DEBUGCTL, Field::GuestDebugctl),
     (0x174, Field::SysenterCs),
     (0x175, Field::SysenterEsp),
     (0x176, Field::SysenterEip),
@@ -94,6 +100,7 @@ pub fn write(
     index: u32,
     value: u64,
 ) -> Option<bool> {
+    let mut value = value;
     let canonical = (value as i64) << 16 >> 16 == value as i64;
     match index {
         EFER => return Some(guest::set_efer(vmcs, value)),
@@ -109,12 +116,16 @@ pub fn write(
         _ => {}
     }
     let sound = match index {
+        DEBUGCTL => value & !DEBUG_FLAGS == 0,
         0x277 => value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4..=7)),
         0x174 | TSC_AUX => value >> 32 == 0,
         0xc000_0081 => true,
         0xc000_0084 => value >> 32 == 0,
         _ => canonical,
     };
+    if index == DEBUGCTL {
+        value &= debug::BRANCHES;
+    }
     match (field(index), switched(vmcs, guest, index)) {
         (Some(field), _) if sound => vmcs.write(field, value),
         (_, Some(at)) if sound => platform.store(at, value),

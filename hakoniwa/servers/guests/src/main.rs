@@ -38,13 +38,15 @@ fn main(_: u64) -> u64 {
         }
     }
     let memory = rt::page_alloc(RAM, Access::WRITE, PAGES + 3);
-    let tests: [(&str, Test); 8] = [
+    let tests: [(&str, Test); 10] = [
         ("tour", tour),
         ("a runaway with interrupts off", runaway),
         ("memory that is not there", wild),
         ("a storm of ports", storm),
         ("answers of the kernel", policy),
         ("two processors", pair),
+        ("debug registers", debug),
+        ("XCR0", extended),
         ("a state that is none", invalid),
         ("wrong calls", wrong_calls),
     ];
@@ -98,6 +100,8 @@ fn inject(id: TaskId) -> Result<(), Error> {
     rt::raw(Call::GuestInject, [id.0.into(), sample::VECTOR, 0, 0, 0, 0]).map(drop)
 }
 
+// A guest's breakpoint is set here.
+#[inline(never)]
 fn go_on(id: TaskId, words: &[u64]) -> Result<(), Error> {
     rt::reply(id, Message::new(RESUME, words))
 }
@@ -319,6 +323,54 @@ fn pair() -> Result<bool, Error> {
         }
         go_on(sender, &[])?;
     }
+}
+
+/// Runs a guest that announces these values in order at port 0x80, and writes to port 0x81 in between. `word` lies in its
+/// memory.
+fn announces(code: &[u8], policy: u64, word: u32, expected: &[u64]) -> Result<bool, Error> {
+    let id = start_with(code, &real_mode(), policy)?;
+    // SAFETY: the page is mapped, and the guest has not run yet.
+    unsafe { ram(sample::WORD).cast::<u32>().write_volatile(word) };
+    let mut announced = 0;
+    serve(id, |message| {
+        let [port, _, _, value, ..] = message.words;
+        if message.label != label::IO || port == 0x80 && expected.get(announced) != Some(&value) {
+            println!("announcement {announced}: {:#x} {port:#x} {value:#x}", message.label);
+            return Ok(Some(false));
+        }
+        announced += usize::from(port == 0x80);
+        if announced == expected.len() {
+            return Ok(Some(true));
+        }
+        go_on(id, &[]).map(|()| None)
+    })
+}
+
+/// The causes in DR6: a fetch, a write, three steps of which one is an instruction that exits. A breakpoint on this
+/// server's code is never met.
+fn debug() -> Result<bool, Error> {
+    let here = go_on as *const () as u32;
+    let expected = [0xffff_0ff1, 0xffff_0ff2, 0xffff_4ff0, 3, here.into()];
+    announces(sample::debug(), guest::policy::CPUID, here, &expected)
+}
+
+/// Five refusals; OSXSAVE in CPUID; registers that are zero in a new guest and stay what they are.
+fn extended() -> Result<bool, Error> {
+    if !has_avx() {
+        return Ok(true);
+    }
+    let table = [1, 1 | guest::ANY_SUBLEAF << 32, 0, 0];
+    // SAFETY: as in `policy`.
+    unsafe {
+        let place = (STATE as *mut u64).add(guest::CPUID_COUNT);
+        table.iter().enumerate().for_each(|(n, word)| place.add(n).write(*word));
+    }
+    let pattern = now() as u32 | 1;
+    announces(sample::extended(), guest::policy::CPUID, pattern, &[7, 5, 1 << 27, 0, 0])
+}
+
+fn has_avx() -> bool {
+    core::arch::x86_64::__cpuid(1).ecx >> 28 & 1 == 1
 }
 
 /// A state that VT-x refuses is the server's problem, with the reason, and nobody else's.

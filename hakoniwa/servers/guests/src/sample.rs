@@ -11,6 +11,8 @@ pub const ADDRESS: u64 = 0x1000;
 pub const VECTOR: u64 = 0x40;
 /// Where the handler counts.
 pub const COUNTER: usize = 0x500;
+/// A word that the server chooses.
+pub const WORD: usize = 0x730;
 /// What ends the loop with interrupts off.
 pub const FLAG: usize = 0x600;
 
@@ -265,6 +267,161 @@ again_start:
     inc byte ptr [0x710]
 14: jmp 14b
 again_end:
+
+    // Debug registers: a breakpoint on an instruction, one on data, single steps over an instruction that exits; then one
+    // at an address where the server runs code, which only the guest may meet.
+debug_start:
+    xor ax, ax
+    mov ds, ax
+    mov ss, ax
+    mov sp, 0x1000
+    mov word ptr [4], offset debug_handler_at
+    mov word ptr [6], 0
+    mov eax, offset debug_stop_at
+    mov dr0, eax
+    mov eax, 1
+    mov dr7, eax
+debug_stop:
+    nop
+    mov eax, [0x744]
+    out 0x80, eax
+    mov dword ptr [0x744], 0
+    mov eax, 0x740
+    mov dr1, eax
+    mov eax, 0x100004
+    mov dr7, eax
+    mov byte ptr [0x740], 1
+    mov eax, [0x744]
+    out 0x80, eax
+    mov dword ptr [0x744], 0
+    mov byte ptr [0x748], 0
+    pushf
+    pushf
+    pop ax
+    or ax, 0x100
+    push ax
+    popf
+    nop
+    cpuid
+    popf
+    mov eax, [0x744]
+    out 0x80, eax
+    mov al, [0x748]
+    out 0x80, al
+    mov eax, [0x730]
+    mov dr3, eax
+    mov eax, 0x40
+    mov dr7, eax
+    mov cx, 10
+15: out 0x81, al
+    loop 15b
+    mov eax, dr3
+    out 0x80, eax
+debug_handler:
+    push eax
+    mov eax, dr6
+    or [0x744], eax
+    inc byte ptr [0x748]
+    mov eax, 0xffff0ff0
+    mov dr6, eax
+    mov eax, 0x400
+    mov dr7, eax
+    pop eax
+    iret
+debug_end:
+    .set debug_handler_at, debug_handler - debug_start + 0x1000
+    .set debug_stop_at, debug_stop - debug_start + 0x1000
+
+    // XSETBV: what it must refuse, then AVX registers that nobody else sees or changes.
+extended_start:
+    xor ax, ax
+    mov ds, ax
+    mov ss, ax
+    mov sp, 0x1000
+    mov word ptr [13 * 4], offset extended_fault_at
+    mov word ptr [13 * 4 + 2], 0
+    mov eax, 0x40600
+    mov cr4, eax
+    xor edx, edx
+    xor ecx, ecx
+    xor eax, eax
+    xsetbv
+    mov al, 2
+    xsetbv
+    mov al, 5
+    xsetbv
+    mov eax, 0x80000007
+    xsetbv
+    mov eax, 7
+    inc cx
+    xsetbv
+    dec cx
+    xsetbv
+    xgetbv
+    out 0x80, al
+    mov al, [0x720]
+    out 0x80, al
+    mov eax, 1
+    cpuid
+    mov eax, ecx
+    out 0x80, eax
+    lgdt [extended_gdt_pointer_at]
+    mov eax, cr0
+    inc ax
+    mov cr0, eax
+    .byte 0xea                  // far jump
+    .word extended_32_at, 8
+extended_fault:
+    push bp
+    mov bp, sp
+    add word ptr [bp + 2], 3
+    inc byte ptr [0x720]
+    pop bp
+    iret
+    .balign 8
+extended_gdt:
+    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
+extended_gdt_pointer:
+    .word 23
+    .long extended_gdt_at
+    .code32
+extended_32:
+    mov eax, 16
+    mov ds, eax
+    // Zero in a new guest, both halves.
+    vextractf128 xmm7, ymm6, 1
+    vpor xmm7, xmm7, xmm6
+    vmovd eax, xmm7
+    out 0x80, eax
+    mov esi, [0x730]
+    vmovd xmm0, esi
+    vinsertf128 ymm6, ymm0, xmm0, 1
+    mov ecx, 50
+16: out 0x81, al
+    vextractf128 xmm7, ymm6, 1
+    vmovd ebx, xmm7
+    cmp ebx, esi
+    jne 17f
+    loop 16b
+    // Without AVX for a while: what it had stays.
+    xor edx, edx
+    mov eax, 3
+    xsetbv
+    out 0x81, al
+    mov al, 7
+    xsetbv
+    vextractf128 xmm7, ymm6, 1
+    vmovd eax, xmm7
+    xor eax, esi
+    out 0x80, eax
+17: mov al, 0xff
+    out 0x80, al
+    .code16
+extended_end:
+    .set extended_fault_at, extended_fault - extended_start + 0x1000
+    .set extended_gdt_at, extended_gdt - extended_start + 0x1000
+    .set extended_gdt_pointer_at, extended_gdt_pointer - extended_start + 0x1000
+    .set extended_32_at, extended_32 - extended_start + 0x1000
     .set policy_handler_at, policy_handler - policy_start + 0x1000
     .code64
     .text
@@ -294,5 +451,7 @@ samples! {
     first first_start first_end "A processor that asks for another and takes turns with it.",
     second second_start second_end "The other.",
     again again_start again_end "What the other does after it was stopped: tells, then spins.",
+    debug debug_start debug_end "Breakpoints and single steps.",
+    extended extended_start extended_end "XSETBV and AVX registers.",
     storm storm_start storm_end "Every kind of port, then a string instruction.",
 }

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::string::ToString;
 use std::vec::Vec;
 
+mod registers;
+
 #[derive(Default)]
 struct Fake(BTreeMap<Field, u64>);
 
@@ -31,7 +33,7 @@ struct Setup {
 }
 
 fn setup() -> Setup {
-    let guest = Guest {
+    let mut guest = Guest {
         vmcs: 0,
         state: 0x1000,
         vectors: 0x4000,
@@ -41,7 +43,13 @@ fn setup() -> Setup {
         policy: 0,
         zero: 0,
         cr2: 0,
-        debug: guest::DEBUG,
+        debug: debug::RESET,
+        arm: false,
+        xcr0: extended::X87,
+        xcr0_allowed: 0,
+        osxsave: false,
+        vpid: 0,
+        stale: false,
         event: None,
         pending: None,
         wanted: false,
@@ -52,10 +60,11 @@ fn setup() -> Setup {
         exits: reason::Counts::NONE,
     };
     let mut vmcs = Fake::default();
-    let controls = Controls { cr4: u64::MAX, ..Default::default() };
+    let controls =
+        Controls { cr4: u64::MAX, xcr0: 7, secondary: crate::hv::controls::VPID, ..Default::default() };
     let machine = Machine::new(5);
-    let places = guest::Places { root: 0x5000, vpid: 1, msr_bitmap: 0x3000 };
-    guest::initialise(&mut vmcs, &controls, &guest, places);
+    let places = guest::Places { root: 0x5000, vpid: 1, msr_bitmap: 0x3000, io_bitmaps: [0x6000; 2] };
+    guest::initialise(&mut vmcs, &controls, &mut guest, places);
     vmcs.write(Field::GuestRip, 0x100);
     vmcs.write(Field::ExitLength, 2);
     vmcs.write(Field::GuestRflags, 2);
@@ -271,35 +280,12 @@ fn a_guest_cannot_turn_on_vmx() {
 }
 
 #[test]
-fn debug_registers_are_kept_without_touching_the_processors() {
-    let mut s = setup();
-    s.c.rax = 0x1234;
-    assert_eq!(s.exit(29, 2), Action::Resume);
-    s.exit(29, 2 | 1 << 4 | 3 << 8);
-    assert_eq!(s.c.rbx, 0x1234);
-    s.c.rax = 0;
-    s.exit(29, 6);
-    s.exit(29, 4 | 1 << 4 | 1 << 8);
-    assert_eq!(s.c.rcx, 0xffff_0ff0, "DR4 is DR6, with its fixed bits");
-    s.c.rax = 1;
-    assert!(matches!(s.exit(29, 7), Action::Ask(_, true)), "a breakpoint");
-    s.c.rax = 1 << 32;
-    s.exit(29, 7);
-    s.enter();
-    assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 13);
-    guest::set_cr4(&mut s.vmcs, 8);
-    s.exit(29, 5);
-    s.enter();
-    assert_eq!(s.vmcs.read(Field::EntryInterruption) & 0xff, 6, "DR5 with debug extensions");
-}
-
-#[test]
 fn state_survives_its_page() {
     let mut s = setup();
     s.c.rbx = 7;
     s.vmcs.write(Field::GuestCs, 0x1000);
     s.vmcs.write(Field::GuestTrAccess, 0x8b);
-    guest::set_cr0(&mut s.vmcs, 0x11);
+    guest::set_cr0(&mut s.vmcs, &mut s.guest, 0x11);
     guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
     let before = s.vmcs.0.clone();
     s.c = Context::ZERO;
@@ -419,4 +405,15 @@ fn x87_and_sse_travel_with_the_state_but_for_bits_that_mxcsr_has_not() {
     s.machine.store(xmm0, 0x3333);
     guest::load_state(&mut s.vmcs, &mut s.machine, &mut s.guest, &mut s.c);
     assert_eq!(s.machine.load(0x4000 + 160), 0x2222);
+}
+
+#[test]
+fn an_interrupt_that_waits_is_taken_before_its_server_is_told_of_a_window() {
+    let mut s = setup();
+    s.vmcs.write(Field::GuestRflags, 0x202);
+    (s.guest.pending, s.guest.wanted) = (Some(0x40), true);
+    assert_eq!(s.exit(reason::INTERRUPT_WINDOW, 0), Action::Resume, "it could not take another now");
+    s.enter();
+    assert_eq!((s.vmcs.read(Field::EntryInterruption), s.guest.pending), (0x8000_0040, None));
+    assert!(s.guest.window, "the next one is still wanted");
 }
