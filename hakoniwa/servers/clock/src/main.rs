@@ -16,9 +16,8 @@ const DEFAULT: u64 = 20 << 32 | 10;
 const LINE: u64 = 8;
 
 fn main(argument: u64) -> u64 {
-    let (count, period) = match if argument == 0 { DEFAULT } else { argument } {
-        how => (how & 0xffff_ffff, (how >> 32) * 1_000_000),
-    };
+    let how = if argument == 0 { DEFAULT } else { argument };
+    let (count, period) = (how & 0xffff_ffff, (how >> 32) * 1_000_000);
     let good = ticks(count, period) && interrupts();
     println!("verdict: {}", if good { "ok" } else { "FAILED" });
     u64::from(!good)
