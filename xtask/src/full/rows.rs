@@ -106,9 +106,9 @@ pub const ROWS: &[Row] = &[
         limit: Duration::from_secs(400),
         ..soft(
             "debian-installer, first screen",
-            "--memory 768M --initrd @installer/initrd.gz @installer/linux",
-            "priority=low TERM=vt102",
-            &[("Choose", "")],
+            "--memory 1G --initrd @installer/initrd.gz @installer/linux",
+            "TERM=vt102",
+            &[("Select a language", "")],
         )
     },
     disk(soft("small kernel, MP table, legacy virtio", TINY, "root=/dev/vda1 rw", HELLO), "virtio-legacy"),
