@@ -157,6 +157,15 @@ impl Board {
         }
     }
 
+    /// Whatever works for devices between accesses stops and comes back: before a save, and where the machine is to
+    /// stand still.
+    pub fn recall(&mut self, now: Time) -> Attention {
+        match self {
+            Board::Bare(_) => Attention::empty(),
+            Board::Pc(b) => b.recall(now),
+        }
+    }
+
     /// When `tick` is wanted next.
     pub fn next_event(&self) -> Time {
         match self {

@@ -8,7 +8,9 @@ use alloc::sync::Arc;
 use hako_chips::RestoreError;
 use hako_chips::pci::{Bar, BarKind, ConfigSpace, Env, Identity, Msix, PciDevice, msix};
 use hako_engine::Time;
+use hako_mem::GuestMemory;
 
+use crate::function_away::Away;
 use crate::model::{Model, feature};
 use crate::queue::{Fault, Queue, Rings};
 use crate::registers::Registers;
@@ -74,9 +76,9 @@ pub struct Function {
     pub(crate) msix: Option<Msix>,
     /// Where the capability for access through configuration space is.
     pub(crate) window: u8,
+    /// What serves the queues; not here while it is at the station.
     pub(crate) worker: Option<Worker>,
-    /// The driver reset the device while the worker was away.
-    missed_reset: bool,
+    pub(crate) away: Away,
     /// Queues that have more to do, and when.
     pub(crate) unfinished: Vec<bool>,
     pub(crate) wake: Time,
@@ -123,7 +125,7 @@ impl Function {
             queue_select: 0,
             setups: vec![Setup::default(); model.queues.len()],
             unfinished: vec![false; model.queues.len()],
-            missed_reset: false,
+            away: Away::default(),
             worker: Some(Worker::new(model.queues.len(), model.serve)),
             sizes: model.queues,
             registers: model.registers,
@@ -141,37 +143,13 @@ impl Function {
         self.fault
     }
 
-    /// Takes the worker away, to serve elsewhere, once the driver is ready (DRIVER_OK). Until it is put back,
-    /// notifications are the taker's to see, what came of them is told by [`Function::served`], and the device cannot
-    /// be saved.
-    pub fn take_worker(&mut self) -> Option<Worker> {
-        self.worker.take()
-    }
-
-    /// Puts the worker back, drained. If the driver has reset the device meanwhile, so is the worker now, and begins
-    /// anew with the queues as they are set up by now.
-    pub fn put_worker(&mut self, mut worker: Worker) {
-        if core::mem::take(&mut self.missed_reset) {
-            worker.reset();
-            let (indirect, event) = self.queue_features();
-            for (n, setup) in (0..).zip(&self.setups) {
-                if let Some(place) = worker.queue(n).filter(|_| setup.enabled) {
-                    // A queue that is not as it should be has made the device fail when it was enabled.
-                    *place = Queue::new(setup.rings, indirect, event).ok();
-                }
-            }
-        }
-        self.worker = Some(worker);
-        self.negotiated();
-    }
-
     /// Whether queues are in use: the driver is ready and has broken no rule.
     pub fn running(&self) -> bool {
         self.status & status::DRIVER_OK != 0 && self.live()
     }
 
-    /// What a worker elsewhere has to tell the driver.
-    pub fn served(&mut self, env: &mut Env<'_>, queue: u16, served: Served) {
+    /// What came of a call of the worker.
+    pub(crate) fn served(&mut self, env: &mut Env<'_>, queue: u16, served: Served) {
         if served.interrupt {
             let vector = self.setups.get(usize::from(queue)).map_or(NO_VECTOR, |s| s.vector);
             self.notify(env, ISR_QUEUE, vector);
@@ -189,6 +167,8 @@ impl Function {
 
     /// The device as after a reset by the driver (2.4); MSI-X belongs to PCI and stays.
     pub(crate) fn restart(&mut self) {
+        self.come_home();
+        self.away.forget();
         (self.taken, self.feature_select, self.taken_select) = (0, 0, 0);
         (self.status, self.isr, self.queue_select) = (0, 0, 0);
         self.config_vector = NO_VECTOR;
@@ -200,9 +180,8 @@ impl Function {
         self.wake = Time::NEVER;
         self.fault = None;
         self.registers.reset();
-        match &mut self.worker {
-            Some(worker) => worker.reset(),
-            None => self.missed_reset = true,
+        if let Some(worker) = &mut self.worker {
+            worker.reset();
         }
     }
 
@@ -237,6 +216,7 @@ impl Function {
 
     /// Tells backend and queues which features are in use.
     pub(crate) fn negotiated(&mut self) {
+        self.come_home();
         let (indirect, event) = self.queue_features();
         let Some(worker) = &mut self.worker else { return };
         worker.serve().negotiated(self.taken);
@@ -264,6 +244,7 @@ impl Function {
 
     /// Begins (or, for legacy drivers, ends) the use of the selected queue as it is set up.
     pub(crate) fn set_enabled(&mut self, env: &mut Env<'_>, enabled: bool) {
+        self.come_home();
         let (indirect, event) = self.queue_features();
         let Some(setup) = self.selected() else { return };
         setup.enabled = enabled;
@@ -282,9 +263,12 @@ impl Function {
         if !self.live() || !env.bus_master() {
             return;
         }
-        if let Some(worker) = &mut self.worker {
-            let served = worker.run(queue, env.memory);
-            self.served(env, queue, served);
+        match &mut self.worker {
+            Some(worker) => {
+                let served = worker.run(queue, env.memory);
+                self.served(env, queue, served);
+            }
+            None => self.away.notify(),
         }
     }
 
@@ -369,6 +353,7 @@ impl PciDevice for Function {
             }
             _ => {}
         }
+        self.review(env);
     }
 
     fn config_written(&mut self, env: &mut Env<'_>, at: u8, len: usize) {
@@ -383,6 +368,7 @@ impl PciDevice for Function {
         if usize::from(at) <= 4 && usize::from(at) + len > 4 {
             self.serve_all(env);
         }
+        self.review(env);
     }
 
     fn config_read(&mut self, env: &mut Env<'_>, at: u8, len: usize) {
@@ -397,6 +383,7 @@ impl PciDevice for Function {
 
     fn tick(&mut self, env: &mut Env<'_>) {
         self.tell_changes(env);
+        self.review(env);
         if self.wake <= env.now {
             self.wake = Time::NEVER;
             for queue in 0..self.unfinished.len() {
@@ -432,11 +419,22 @@ impl PciDevice for Function {
         }
     }
 
+    fn memory_changed(&mut self, memory: &GuestMemory) {
+        self.away.show(memory);
+    }
+
+    fn recall(&mut self, env: &mut Env<'_>) {
+        self.come_home();
+        self.hear(env);
+    }
+
     fn save(&self) -> Vec<u8> {
         self.save_state()
     }
 
     fn restore(&mut self, state: &[u8]) -> Result<(), RestoreError> {
+        self.come_home();
+        self.away.forget();
         self.restore_state(state)
     }
 }

@@ -9,6 +9,8 @@ use crate::registers::Registers;
 /// The device-specific configuration follows the common registers, which MSI-X makes longer by two.
 const HEADER: u64 = 20;
 const HEADER_MSIX: u64 = 24;
+/// Where the driver notifies queues.
+pub(crate) const NOTIFY: u64 = 16;
 
 /// A register of the common part.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,7 @@ const REGISTERS: [(u64, usize, Register); 10] = [
     (8, 4, Register::QueueAddress),
     (12, 2, Register::QueueSize),
     (14, 2, Register::QueueSelect),
-    (16, 2, Register::QueueNotify),
+    (NOTIFY, 2, Register::QueueNotify),
     (18, 1, Register::DeviceStatus),
     (19, 1, Register::IsrStatus),
     (20, 2, Register::ConfigVector),

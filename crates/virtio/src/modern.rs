@@ -11,10 +11,10 @@ const COMMON: u64 = 0;
 const COMMON_LEN: u64 = 0x38;
 const ISR: u64 = 0x1000;
 const DEVICE: u64 = 0x2000;
-const NOTIFY: u64 = 0x3000;
+pub(crate) const NOTIFY: u64 = 0x3000;
 const NOTIFY_LEN: u64 = 0x1000;
 /// Each queue has a notification register of its own, so that hosts can tell them apart by address.
-const NOTIFY_MULTIPLIER: u64 = 4;
+pub(crate) const NOTIFY_MULTIPLIER: u64 = 4;
 
 const VENDOR_CAPABILITY: u8 = 9;
 /// Capability types (4.1.4).

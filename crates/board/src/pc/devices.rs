@@ -8,6 +8,7 @@ use hako_chips::pci::host::PciHost;
 use hako_chips::pci::piix::pirq;
 use hako_chips::pci::{BarKind, Bdf, Changes, ConfigSpace, Env, Msi, PciDevice};
 use hako_engine::{Attention, Time};
+use hako_mem::GuestMemory;
 
 use super::Pc;
 use super::events::Touched;
@@ -126,6 +127,13 @@ impl Devices {
     /// When a device wants a tick.
     pub fn next_event(&self) -> Time {
         self.slots.iter().fold(Time::NEVER, |first, s| first.min(s.device.next_event()))
+    }
+
+    /// Guest memory has another map.
+    pub fn memory_changed(&mut self, memory: &GuestMemory) {
+        for slot in &mut self.slots {
+            slot.device.memory_changed(memory);
+        }
     }
 
     /// What each device holds.
@@ -283,7 +291,7 @@ impl Pc {
         }
         let first = usize::from(register);
         let command = first < 6 && first + len > 4;
-        if command || first + len > 0x40 {
+        if changes.contains(Changes::BARS) || command || first + len > 0x40 {
             self.call(now, device, |d, env| d.config_written(env, register, len));
         }
     }
@@ -307,6 +315,15 @@ impl Pc {
     /// How many bytes a device would take now.
     pub fn device_room(&self, at: Bdf) -> usize {
         self.devices.index(at).map_or(0, |n| self.devices.slots[n].device.input_room())
+    }
+
+    /// Whatever works for devices between accesses stops and comes back: before a save, and where the machine is to
+    /// stand still. The next access to a device may start it again.
+    pub fn recall(&mut self, now: Time) -> Attention {
+        for n in 0..self.devices.slots.len() {
+            self.call(now, n, |d, env| d.recall(env));
+        }
+        self.attention(None)
     }
 
     /// Something has come for a device from outside of the machine: lets it look.

@@ -393,6 +393,7 @@ impl Pc {
         }
         if changed {
             self.memory.set_map(map);
+            self.devices.memory_changed(&self.memory);
             self.attention |= Attention::MAP;
         }
         (self.pam, self.a20) = (pam, a20);

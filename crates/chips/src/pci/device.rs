@@ -46,7 +46,8 @@ pub trait PciDevice: Send {
     fn bar_read(&mut self, env: &mut Env<'_>, bar: u8, offset: u64, data: &mut [u8]);
     /// Writes `data.len()` (1 to 8) bytes at `offset` of BAR `bar`, within its size.
     fn bar_write(&mut self, env: &mut Env<'_>, bar: u8, offset: u64, data: &[u8]);
-    /// Configuration registers from 0x40 on or the command register were written, at `at` for `len` bytes.
+    /// Configuration registers from 0x40 on, the command register or base address registers were written, at `at` for
+    /// `len` bytes.
     fn config_written(&mut self, _env: &mut Env<'_>, _at: u8, _len: usize) {}
     /// Configuration registers are about to be read at `at`: for windows whose contents the device makes up.
     fn config_read(&mut self, _env: &mut Env<'_>, _at: u8, _len: usize) {}
@@ -70,6 +71,11 @@ pub trait PciDevice: Send {
     /// Moves what the guest said through the device to the end of `to`. Asked after each call that may have made the
     /// device act.
     fn output(&mut self, _to: &mut Vec<u8>) {}
+    /// Guest memory has another map. For devices that reach memory between calls.
+    fn memory_changed(&mut self, _memory: &GuestMemory) {}
+    /// Whatever works for the device between calls stops and comes back: the device is to be saved, or the machine is to
+    /// stand still. The next call may start it again.
+    fn recall(&mut self, _env: &mut Env<'_>) {}
     /// What the device holds, as bytes of its own; the configuration space is saved by its owner.
     fn save(&self) -> Vec<u8> {
         Vec::new()

@@ -73,6 +73,18 @@ impl Msix {
         self.control(config) & ENABLE != 0
     }
 
+    /// The message of `vector` where nothing holds it back, so that whoever raises it may send it without asking.
+    pub fn message(&self, env: &Env<'_>, vector: u16) -> Option<Msi> {
+        let entry = self.table.get(usize::from(vector)).filter(|entry| entry[CONTROL] & MASKED == 0)?;
+        self.open(env).then(|| message(entry))
+    }
+
+    /// Whether the function may send messages at all.
+    fn open(&self, env: &Env<'_>) -> bool {
+        let control = self.control(env.config);
+        control & ENABLE != 0 && control & FUNCTION_MASK == 0 && env.bus_master()
+    }
+
     /// Sends the message of `vector`, or remembers that it is due while it is masked. Nothing happens for a vector
     /// that does not exist or while MSI-X is off.
     pub fn raise(&mut self, env: &mut Env<'_>, vector: u16) {
@@ -97,13 +109,11 @@ impl Msix {
 
     /// Sends the message of `v` if it is pending and nothing holds it back.
     fn send_due(&mut self, env: &mut Env<'_>, v: usize) {
-        let control = self.control(env.config);
-        let open = control & ENABLE != 0 && control & FUNCTION_MASK == 0 && env.bus_master();
+        let open = self.open(env);
         let (Some(entry), Some(word)) = (self.table.get(v), self.pending.get_mut(v / 64)) else { return };
         if open && entry[CONTROL] & MASKED == 0 && *word & 1 << (v % 64) != 0 {
             *word &= !(1 << (v % 64));
-            let address = u64::from(entry[1]) << 32 | u64::from(entry[0]);
-            env.msis.push(Msi { address, data: entry[2] });
+            env.msis.push(message(entry));
         }
     }
 
@@ -167,6 +177,11 @@ impl Msix {
         self.pending.clone_from(&state.pending);
         Ok(())
     }
+}
+
+/// What an entry of the table says is to be written where.
+fn message(entry: &[u32; 4]) -> Msi {
+    Msi { address: u64::from(entry[1]) << 32 | u64::from(entry[0]), data: entry[2] }
 }
 
 #[cfg(test)]
