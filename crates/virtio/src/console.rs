@@ -54,7 +54,11 @@ pub fn console(
         features: F_SIZE,
         queues: vec![QUEUE_SIZE; 2],
         registers: Arc::clone(&registers),
-        serve: Box::new(Port { input: VecDeque::new(), output: Vec::new() }),
+        serve: Box::new(Port {
+            input: VecDeque::new(),
+            output: Vec::new(),
+            registers: Arc::clone(&registers),
+        }),
     };
     let (space, function) = Function::new(model, flavour);
     (space, Box::new(function), ConsoleSize(registers))
@@ -64,6 +68,7 @@ pub fn console(
 struct Port {
     input: VecDeque<u8>,
     output: Vec<u8>,
+    registers: Arc<Registers>,
 }
 
 impl Port {
@@ -104,6 +109,13 @@ impl Serve for Port {
 
     fn ready(&self, queue: u16) -> bool {
         queue != RECEIVE || !self.input.is_empty()
+    }
+
+    fn negotiated(&mut self, features: u64) {
+        if features & F_SIZE != 0 {
+            // Linux takes the size over only when it is told that it has changed.
+            self.registers.change(0, &[]);
+        }
     }
 
     fn input(&mut self, bytes: &[u8]) -> usize {

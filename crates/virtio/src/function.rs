@@ -211,6 +211,7 @@ impl Function {
         self.status = value;
         if new & status::DRIVER_OK != 0 {
             self.serve_all(env);
+            self.tell_changes(env);
         }
     }
 
@@ -321,9 +322,9 @@ impl Function {
         if exists { vector } else { NO_VECTOR }
     }
 
-    /// Tells the driver of fields that the device changed.
+    /// Tells the driver of fields that the device changed, once it is ready to hear of them.
     fn tell_changes(&mut self, env: &mut Env<'_>) {
-        if self.registers.take_changed() && self.status & status::DRIVER_OK != 0 {
+        if self.status & status::DRIVER_OK != 0 && self.registers.take_changed() {
             self.notify(env, ISR_CONFIG, self.config_vector);
         }
     }
@@ -378,7 +379,8 @@ impl PciDevice for Function {
     }
 
     fn next_event(&self) -> Time {
-        if self.registers.changed() { Time::ZERO } else { self.wake }
+        let news = self.status & status::DRIVER_OK != 0 && self.registers.changed();
+        if news { Time::ZERO } else { self.wake }
     }
 
     fn tick(&mut self, env: &mut Env<'_>) {

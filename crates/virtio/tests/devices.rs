@@ -32,7 +32,9 @@ fn output(board: &mut Board) -> Vec<u8> {
 
 fn terminal(flavour: Flavour) -> (Board, Ring, Ring) {
     let (space, device, _) = console((80, 25), flavour);
-    started(Board::new((space, device), flavour), 1)
+    let mut started = started(Board::new((space, device), flavour), 1);
+    assert_eq!(started.0.isr(), 2, "a driver that is ready is told to look at the size");
+    started
 }
 
 #[test]
