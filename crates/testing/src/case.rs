@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hako_machine::{ClockKind, Config, EngineChoice, FirmwareChoice, MachineKind, ModuleSpec};
+use hako_machine::{ClockKind, Config, EngineChoice, FirmwareChoice, MachineKind, ModuleSpec, SinkSpec};
 
 use crate::error::Error;
 use crate::host::Host;
@@ -58,7 +58,9 @@ pub fn cases(
     for engine in engines {
         let spec = &patient(spec, engine, host);
         for firmware in firmwares {
-            let firmware = from(folder, firmware);
+            // It does not matter to a bare machine, which has none.
+            let none = FirmwareChoice::Builtin;
+            let firmware = from(folder, if spec.machine == MachineKind::Bare { &none } else { firmware });
             let config = config(spec, folder, engine, &firmware, images)?;
             cases.push(Case {
                 test: test.to_owned(),
@@ -120,6 +122,9 @@ fn config(
         acpi: spec.acpi,
         testdev: spec.testdev,
         rng: spec.rng,
+        console: spec.console.then_some(SinkSpec::None),
+        balloon: spec.balloon,
+        coms: vec![SinkSpec::None; usize::from(spec.serial_ports.saturating_sub(1))],
         disks: spec.disks.iter().map(disk).collect::<Result<_, _>>()?,
         floppy: spec.floppy.as_ref().map(disk).transpose()?,
         cdrom: spec.cdrom.as_ref().map(disk).transpose()?,

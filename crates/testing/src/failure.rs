@@ -8,6 +8,7 @@ use hako_machine::{Ended, Outcome};
 use crate::pattern::Pattern;
 use crate::screen::Screen;
 use crate::spec::{Channel, Exit, Spec};
+use crate::steps::Used;
 use crate::subject::Subject;
 
 /// What a test wanted and did not get.
@@ -80,10 +81,8 @@ pub struct Failure {
     pub end: String,
     /// What was on the screen.
     pub screen: Option<Screen>,
-    /// What COM1 said that no step had matched.
-    pub serial: String,
-    /// What the debug console said that no step had matched.
-    pub debugcon: String,
+    /// What was said that no step had matched, of the channels where there is any.
+    pub said: Vec<(Channel, String)>,
     /// Where the CPU was.
     pub cpu: Vec<String>,
     /// Guest time at the end.
@@ -101,22 +100,26 @@ impl Failure {
         wanted: Wanted,
         spec: &Spec,
         subject: &mut dyn Subject,
-        matched: (usize, usize),
+        matched: Used,
     ) -> Failure {
         let outcome = subject.outcome();
         let time = outcome.as_ref().map_or(subject.now(), |o| Duration::from_nanos(o.time.0));
         let screen = subject.screen().filter(|s| !s.is_blank() || wanted.channel() == Some(Channel::Screen));
-        let tail = |said: &[u8], matched: usize| tail(&said[matched.min(said.len())..]);
         // At the end everything counts, not only what the steps left over.
-        let matched = if step.is_some() { matched } else { (0, 0) };
+        let matched = if step.is_some() { matched } else { Used::default() };
+        let rest = |(channel, matched): (Channel, usize)| {
+            let said = subject.said(channel);
+            let rest = tail(&said[matched.min(said.len())..]);
+            (!rest.is_empty()).then_some((channel, rest))
+        };
+        let said = Channel::STREAMS.into_iter().zip(matched).filter_map(rest).collect();
         Failure {
             step,
             steps: spec.steps.len(),
             wanted: wanted.to_string(),
             end: end(outcome.as_ref(), time),
             screen,
-            serial: tail(subject.serial(), matched.0),
-            debugcon: tail(subject.debugcon(), matched.1),
+            said,
             cpu: report(outcome.as_ref()).unwrap_or_else(|| subject.whereabouts()),
             time,
         }
@@ -130,8 +133,7 @@ impl Failure {
             wanted: "the machine could not be built".into(),
             end: message,
             screen: None,
-            serial: String::new(),
-            debugcon: String::new(),
+            said: Vec::new(),
             cpu: Vec::new(),
             time: Duration::ZERO,
         }
@@ -186,12 +188,10 @@ impl fmt::Display for Failure {
             None => writeln!(f, "{}", self.wanted)?,
         }
         writeln!(f, "{}", self.end)?;
-        for (title, said) in [("serial line", &self.serial), ("debug console", &self.debugcon)] {
-            if !said.is_empty() {
-                writeln!(f, "{title}:")?;
-                for line in said.lines() {
-                    writeln!(f, "  | {line}")?;
-                }
+        for (channel, said) in &self.said {
+            writeln!(f, "{}:", channel.name().trim_start_matches("the "))?;
+            for line in said.lines() {
+                writeln!(f, "  | {line}")?;
             }
         }
         if let Some(screen) = &self.screen {

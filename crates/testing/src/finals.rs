@@ -100,9 +100,8 @@ fn ports(finals: &Final, subject: &dyn Subject) -> Result<(), Wanted> {
 
 fn said(subject: &dyn Subject, channel: Channel, pattern: &Pattern) -> bool {
     match channel {
-        Channel::Serial => pattern.find(subject.serial()).is_some(),
-        Channel::Debugcon => pattern.find(subject.debugcon()).is_some(),
         Channel::Screen => on_screen(subject, pattern),
+        stream => pattern.find(subject.said(stream)).is_some(),
     }
 }
 

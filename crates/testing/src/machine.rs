@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hako_chips::i8042::KeyEvent;
-use hako_machine::{Builder, Config, DiskSpec, Machine, MachineKind, Outcome, Source, Time};
+use hako_machine::{Builder, Config, DiskSpec, Inlet, Machine, MachineKind, Outcome, Source, Time};
 use hako_x86::CpuState;
 
 use crate::bench::Bench;
 use crate::screen::Screen;
+use crate::spec::Channel;
 use crate::subject::{Progress, SectorPair, Subject};
 
 /// A bench with a machine on it, which stays for the next test where it fits: its memory is pooled, its state is not kept.
@@ -65,7 +66,7 @@ fn same_but_for_the_image(a: &Config, b: &Config) -> bool {
         let rules =
             (c.debug_exit, c.no_reboot, c.triple_fault, c.clock, c.timeout, c.detect_hang, c.log_ports);
         let kernel = (&c.append, &c.initrd, &c.modules, c.protocol);
-        let devices = (c.cpus, c.acpi, c.testdev, c.rng);
+        let devices = (c.cpus, c.acpi, c.testdev, c.rng, c.balloon, &c.console, &c.coms);
         (machine, rules, kernel, devices, c.ns_per_instruction, c.rtc)
     }
     a.machine == MachineKind::Pc && b.machine == MachineKind::Pc && rest(a) == rest(b)
@@ -88,16 +89,13 @@ impl Subject for Rig {
         self.machine.time().since(Time::ZERO)
     }
 
-    fn serial(&self) -> &[u8] {
-        self.machine.serial()
-    }
-
-    fn debugcon(&self) -> &[u8] {
-        self.machine.debugcon()
-    }
-
-    fn printed(&self) -> &[u8] {
-        self.machine.printed()
+    fn said(&self, channel: Channel) -> &[u8] {
+        match channel {
+            Channel::Com(n) => self.machine.com(n),
+            Channel::Debugcon => self.machine.debugcon(),
+            Channel::Console => self.machine.console(),
+            Channel::Screen => self.machine.printed(),
+        }
     }
 
     fn screen(&self) -> Option<Screen> {
@@ -110,8 +108,8 @@ impl Subject for Rig {
         self.machine.send_keys(keys.iter().copied());
     }
 
-    fn send_serial(&mut self, bytes: &[u8]) {
-        self.machine.send_serial(bytes);
+    fn send(&mut self, to: Inlet, bytes: &[u8]) {
+        self.machine.send(to, bytes);
     }
 
     fn input_open(&mut self, open: bool) {

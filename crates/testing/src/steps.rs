@@ -17,7 +17,7 @@ const OFTEN: usize = 4096;
 
 /// Runs a test that has been set up; `Ok` is a pass.
 pub fn run(spec: &Spec, subject: &mut dyn Subject) -> Result<(), Box<Failure>> {
-    let mut course = Course { spec, subject, serial: 0, debugcon: 0 };
+    let mut course = Course { spec, subject, used: Default::default() };
     for (number, step) in spec.steps.iter().enumerate() {
         let input_to_come = spec.steps[number..].iter().any(Step::is_input);
         course.subject.input_open(input_to_come);
@@ -38,14 +38,15 @@ pub fn run(spec: &Spec, subject: &mut dyn Subject) -> Result<(), Box<Failure>> {
     finals::check(finals, course.subject).map_err(|wanted| course.failure(None, wanted))
 }
 
+/// How much of each channel's bytes is used up, in the order of [`Channel::STREAMS`].
+pub type Used = [usize; Channel::STREAMS.len()];
+
 /// A test under way.
 struct Course<'a> {
     spec: &'a Spec,
     subject: &'a mut dyn Subject,
-    /// How much of what COM1 said has been matched by earlier steps.
-    serial: usize,
-    /// And of what the debug console said.
-    debugcon: usize,
+    /// How much of what was said has been matched by earlier steps.
+    used: Used,
 }
 
 impl Course<'_> {
@@ -62,8 +63,8 @@ impl Course<'_> {
                 self.subject.send_keys(keys);
                 Ok(())
             }
-            Step::SendSerial(bytes) => {
-                self.subject.send_serial(bytes);
+            Step::Send(to, bytes) => {
+                self.subject.send(*to, bytes);
                 Ok(())
             }
             Step::Wait(time) => {
@@ -101,11 +102,10 @@ impl Course<'_> {
 
     /// Whether the pattern is there; what it matched is used up.
     fn met(&mut self, channel: Channel, pattern: &Pattern) -> bool {
-        let (said, used) = match channel {
-            Channel::Serial => (self.subject.serial(), &mut self.serial),
-            Channel::Debugcon => (self.subject.debugcon(), &mut self.debugcon),
-            Channel::Screen => return on_screen(self.subject, pattern),
+        let Some(n) = Channel::STREAMS.iter().position(|stream| *stream == channel) else {
+            return on_screen(self.subject, pattern);
         };
+        let (said, used) = (self.subject.said(channel), &mut self.used[n]);
         let from = (*used).min(said.len());
         let found = pattern.find(&said[from..]);
         if let Some(found) = &found {
@@ -116,21 +116,18 @@ impl Course<'_> {
 
     /// How many bytes of a channel no step has matched yet.
     fn unmatched(&self, channel: Channel) -> usize {
-        match channel {
-            Channel::Serial => self.subject.serial().len().saturating_sub(self.serial),
-            Channel::Debugcon => self.subject.debugcon().len().saturating_sub(self.debugcon),
-            Channel::Screen => self.subject.printed().len(),
-        }
+        let stream = Channel::STREAMS.iter().position(|stream| *stream == channel);
+        self.subject.said(channel).len().saturating_sub(stream.map_or(0, |n| self.used[n]))
     }
 
     fn failure(&mut self, step: Option<usize>, wanted: Wanted) -> Box<Failure> {
-        Box::new(Failure::new(step, wanted, self.spec, self.subject, (self.serial, self.debugcon)))
+        Box::new(Failure::new(step, wanted, self.spec, self.subject, self.used))
     }
 }
 
 /// Whether the pattern is in the screen's text, or in what INT 10h printed.
 pub fn on_screen(subject: &dyn Subject, pattern: &Pattern) -> bool {
-    pattern.find(subject.printed()).is_some()
+    pattern.find(subject.said(Channel::Screen)).is_some()
         || subject.screen().is_some_and(|screen| pattern.find(screen.text().as_bytes()).is_some())
 }
 

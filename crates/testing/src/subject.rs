@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use hako_machine::Outcome;
+use hako_machine::{Inlet, Outcome};
 use hako_x86::CpuState;
 
 use crate::screen::Screen;
+use crate::spec::Channel;
 use hako_chips::i8042::KeyEvent;
 
 /// Why [`Subject::run`] came back.
@@ -31,14 +32,8 @@ pub trait Subject {
     /// Guest time since power-on.
     fn now(&self) -> Duration;
 
-    /// What COM1 (on bare: port 0x01) has said.
-    fn serial(&self) -> &[u8];
-
-    /// What the debug console has said.
-    fn debugcon(&self) -> &[u8];
-
-    /// What INT 10h has printed.
-    fn printed(&self) -> &[u8];
+    /// What has been said on a channel; for the screen what INT 10h has printed.
+    fn said(&self, channel: Channel) -> &[u8];
 
     /// The text screen, if there is one.
     fn screen(&self) -> Option<Screen>;
@@ -46,8 +41,8 @@ pub trait Subject {
     /// Types.
     fn send_keys(&mut self, keys: &[KeyEvent]);
 
-    /// Sends bytes to COM1.
-    fn send_serial(&mut self, bytes: &[u8]);
+    /// Sends bytes.
+    fn send(&mut self, to: Inlet, bytes: &[u8]);
 
     /// Says whether more input may come: a guest that waits for some is only halted for good when none can.
     fn input_open(&mut self, open: bool);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hako_machine::{ClockKind, Config, EngineChoice, Source};
+use hako_machine::{ClockKind, Config, EngineChoice, Inlet, Source};
 
 use crate::case::Case;
 use crate::error::Error;
@@ -63,12 +63,17 @@ impl Test {
 
     /// COM1 must say this, behind what the last step found there.
     pub fn expect_serial(self, wanted: impl Into<Pattern>) -> Test {
-        self.step(Step::Expect(Channel::Serial, wanted.into(), None))
+        self.step(Step::Expect(Channel::Com(0), wanted.into(), None))
     }
 
     /// The screen must show this.
     pub fn expect_screen(self, wanted: impl Into<Pattern>) -> Test {
         self.step(Step::Expect(Channel::Screen, wanted.into(), None))
+    }
+
+    /// The virtio console must say this, behind what the last step found there.
+    pub fn expect_console(self, wanted: impl Into<Pattern>) -> Test {
+        self.step(Step::Expect(Channel::Console, wanted.into(), None))
     }
 
     /// The debug console must say this, behind what the last step found there.
@@ -90,7 +95,12 @@ impl Test {
 
     /// Sends bytes to COM1.
     pub fn send_serial(self, bytes: impl Into<Vec<u8>>) -> Test {
-        self.step(Step::SendSerial(bytes.into()))
+        self.step(Step::Send(Inlet::Com(0), bytes.into()))
+    }
+
+    /// Sends bytes to the virtio console.
+    pub fn send_console(self, bytes: impl Into<Vec<u8>>) -> Test {
+        self.step(Step::Send(Inlet::Console, bytes.into()))
     }
 
     /// Lets guest time pass.
@@ -180,6 +190,9 @@ impl Spec {
             acpi: true,
             testdev: false,
             rng: false,
+            console: false,
+            balloon: None,
+            serial_ports: 1,
             disks: Vec::new(),
             floppy: None,
             cdrom: None,

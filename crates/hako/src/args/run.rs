@@ -97,7 +97,8 @@ Exit status:
   124          timeout
   130, 143     interrupted, terminated
 
-On a terminal, Ctrl-A x leaves and Ctrl-A Ctrl-A sends Ctrl-A.
+Standard input goes to the virtio console if that is on stdio, else to the first serial port that is. On a terminal,
+Ctrl-A x leaves and Ctrl-A Ctrl-A sends Ctrl-A.
 
 Examples:
   hako run boot.img
@@ -105,6 +106,7 @@ Examples:
   hako run --disk a.img,snapshot --cdrom install.iso --boot cdrom,disk
   hako run --machine bare --trace exits,io rom.bin
   hako run vmlinuz --initrd ird.gz --append console=ttyS0
+  hako run vmlinuz --initrd ird.gz --append console=hvc0 --console stdio --serial none
   hako run kernel.elf --module fs.img,root --append verbose
   hako run --debug-exit 0x501 --no-reboot kernel.img; echo $?";
 
@@ -149,9 +151,9 @@ pub struct RunOptions {
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     pub memory: Option<u64>,
 
-    /// builtin (no file needed), seabios (from /usr/share/seabios), or the path of a ROM image
-    #[arg(long, value_name = "WHICH", default_value = "builtin")]
-    pub firmware: String,
+    /// builtin (no file needed), seabios (from /usr/share/seabios), or the path of a ROM image [default: builtin]
+    #[arg(long, value_name = "WHICH")]
+    pub firmware: Option<String>,
 
     /// The kernel's command line
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -189,6 +191,14 @@ pub struct RunOptions {
     #[arg(long)]
     pub rng: bool,
 
+    /// A virtio console, hvc0 to Linux: stdio, none or file:PATH
+    #[arg(long, value_name = "WHERE", value_parser = values::sink)]
+    pub console: Option<SinkSpec>,
+
+    /// A virtio memory balloon that asks the guest for SIZE; with 0 it only takes reports of free pages
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes_or_none)]
+    pub balloon: Option<u64>,
+
     /// Hard disks.
     #[arg(long, help = "A hard disk: PATH[,if=ide|virtio|virtio-legacy][,readonly][,snapshot], on virtio where a kernel is started directly, else IDE; repeatable", value_name = "SPEC", value_parser = values::disk)]
     pub disk: Vec<DiskSpec>,
@@ -205,17 +215,17 @@ pub struct RunOptions {
     #[arg(long, value_name = "ORDER", value_parser = values::boot_order)]
     pub boot: Option<BootOrder>,
 
-    /// COM1: stdio, none or file:PATH
+    /// COM1: stdio, none or file:PATH; a second --serial is COM2, and so on to COM4
     #[arg(long, value_name = "WHERE", default_value = "stdio", value_parser = values::sink)]
-    pub serial: SinkSpec,
+    pub serial: Vec<SinkSpec>,
 
     /// The debug ports 0xe9 and 0x402: stdio, none or file:PATH
     #[arg(long, value_name = "WHERE", default_value = "none", value_parser = values::sink)]
     pub debugcon: SinkSpec,
 
-    /// The port whose writes end the run, or none
-    #[arg(long, value_name = "PORT", default_value = "0xf4", value_parser = values::port)]
-    pub debug_exit: Port,
+    /// The port whose writes end the run, or none [default: 0xf4]
+    #[arg(long, value_name = "PORT", value_parser = values::port)]
+    pub debug_exit: Option<Port>,
 
     /// A reset ends the run instead of restarting the machine
     #[arg(long)]
@@ -261,6 +271,18 @@ impl From<Engine> for EngineChoice {
 }
 
 impl RunOptions {
+    /// An option that was given and that a bare machine has no use for. Most are found in the machine's description;
+    /// these look there as if they had not been given.
+    pub fn not_for_bare(&self) -> Option<&'static str> {
+        let asked = [
+            (self.screen, "--screen"),
+            (self.screenshot.is_some(), "--screenshot"),
+            (self.firmware.is_some(), "--firmware"),
+            (self.debug_exit.is_some(), "--debug-exit"),
+        ];
+        asked.into_iter().find_map(|(asked, option)| asked.then_some(option))
+    }
+
     /// The machine that the options describe, with `image` in it.
     pub fn config(&self, image: Option<Source>) -> Config {
         Config {
@@ -270,10 +292,10 @@ impl RunOptions {
                 Machine::Pc => MachineKind::Pc,
             },
             memory: self.memory,
-            firmware: match self.firmware.as_str() {
-                "builtin" => FirmwareChoice::Builtin,
-                "seabios" => FirmwareChoice::SeaBios,
-                path => FirmwareChoice::Path(path.into()),
+            firmware: match self.firmware.as_deref() {
+                None | Some("builtin") => FirmwareChoice::Builtin,
+                Some("seabios") => FirmwareChoice::SeaBios,
+                Some(path) => FirmwareChoice::Path(path.into()),
             },
             image,
             append: self.append.clone(),
@@ -289,9 +311,12 @@ impl RunOptions {
             floppy: self.floppy.clone(),
             cdrom: self.cdrom.clone().map(|path| DiskSpec::from(Source::File(path))),
             boot: self.boot.clone().map_or_else(Vec::new, |order| order.0),
-            serial: self.serial.clone(),
+            console: self.console.clone(),
+            balloon: self.balloon,
+            serial: self.serial.first().cloned().unwrap_or_default(),
+            coms: self.serial.iter().skip(1).cloned().collect(),
             debugcon: self.debugcon.clone(),
-            debug_exit: self.debug_exit.0,
+            debug_exit: self.debug_exit.unwrap_or_default().0,
             no_reboot: self.no_reboot,
             triple_fault: match self.triple_fault {
                 TripleFault::Stop => hako_machine::TripleFault::End,
@@ -303,7 +328,7 @@ impl RunOptions {
             }),
             timeout: self.timeout,
             trace: self.trace.clone(),
-            stdin: self.serial == SinkSpec::Stdio,
+            stdin: self.serial.iter().chain(&self.console).any(|sink| *sink == SinkSpec::Stdio),
             signals: true,
             ..Config::default()
         }

@@ -20,6 +20,11 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "expected a size above 0 that fits into 64 bits".into())
 }
 
+/// [`bytes`], or 0.
+pub fn bytes_or_none(text: &str) -> Result<u64, String> {
+    if text == "0" { Ok(0) } else { bytes(text) }
+}
+
 /// `5s`: a number of seconds, or with ms, us, s, m or h behind it.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -47,6 +52,13 @@ pub fn cpu(text: &str) -> Result<hako_x86::Model, String> {
 /// A port number, decimal or 0x..., or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port(pub Option<u16>);
+
+impl Default for Port {
+    /// Where most kernels look for it.
+    fn default() -> Port {
+        Port(Some(0xf4))
+    }
+}
 
 /// Parses a [`Port`].
 pub fn port(text: &str) -> Result<Port, String> {

@@ -17,8 +17,10 @@ pub fn run(args: &RunArgs) -> u8 {
 
 /// Runs a machine to its end as the options say; returns the exit status.
 pub fn drive(config: Config, options: &RunOptions) -> u8 {
-    if config.machine == MachineKind::Bare && (options.screen || options.screenshot.is_some()) {
-        eprintln!("hako: a bare machine has no screen: --screen and --screenshot need --machine pc");
+    if config.machine == MachineKind::Bare
+        && let Some(option) = options.not_for_bare()
+    {
+        eprintln!("hako: {option} needs --machine pc: a bare machine is RAM, port 1 and one CPU");
         return 2;
     }
     let mut machine = match Builder::from_config(config).build() {

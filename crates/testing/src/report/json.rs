@@ -38,14 +38,18 @@ fn test(test: &TestResult) -> Value {
 }
 
 fn details(failure: &Failure) -> Value {
-    json!({
+    let mut details = json!({
         "step": failure.step.map(|step| step + 1),
         "wanted": failure.wanted,
         "end": failure.end,
-        "serial": failure.serial,
-        "debugcon": failure.debugcon,
+        "serial": "",
+        "debugcon": "",
         "screen": failure.screen.as_ref().map(|screen| &screen.rows),
         "cpu": failure.cpu,
         "guest_seconds": failure.time.as_secs_f64(),
-    })
+    });
+    for (channel, said) in &failure.said {
+        details[channel.key()] = said.as_str().into();
+    }
+    details
 }

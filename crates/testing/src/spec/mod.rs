@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hako_chips::i8042::KeyEvent;
-use hako_machine::{BootDevice, EngineChoice, FirmwareChoice, MachineKind, Protocol, TripleFault};
+use hako_machine::{BootDevice, EngineChoice, FirmwareChoice, Inlet, MachineKind, Protocol, TripleFault};
 
 pub use raw::{Condition, Exit};
 pub use value::{Medium, Module, Size};
@@ -44,6 +44,12 @@ pub struct Spec {
     pub testdev: bool,
     /// Whether there is a virtio entropy source.
     pub rng: bool,
+    /// Whether there is a virtio console.
+    pub console: bool,
+    /// A balloon, and how many bytes the guest is asked for.
+    pub balloon: Option<u64>,
+    /// How many serial ports there are.
+    pub serial_ports: u8,
     /// Further disks.
     pub disks: Vec<Medium>,
     /// The floppy.
@@ -88,8 +94,8 @@ pub enum Step {
     Expect(Channel, Pattern, Option<Duration>),
     /// Keys are typed.
     SendKeys(Vec<KeyEvent>),
-    /// Bytes arrive at COM1.
-    SendSerial(Vec<u8>),
+    /// Bytes arrive.
+    Send(Inlet, Vec<u8>),
     /// Guest time passes.
     Wait(Duration),
 }
@@ -97,28 +103,57 @@ pub enum Step {
 impl Step {
     /// Whether it sends something to the guest.
     pub fn is_input(&self) -> bool {
-        matches!(self, Step::SendKeys(_) | Step::SendSerial(_))
+        matches!(self, Step::SendKeys(_) | Step::Send(..))
     }
 }
 
 /// What can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Channel {
-    /// What COM1 said (on bare: port 0x01).
-    Serial,
-    /// The text on the screen, or what INT 10h printed.
-    Screen,
+    /// What a serial port said, 0 for COM1 (on bare: port 0x01).
+    Com(u8),
     /// What ports 0x402 and 0xe9 said.
     Debugcon,
+    /// What the virtio console said.
+    Console,
+    /// The text on the screen, or what INT 10h printed.
+    Screen,
 }
 
 impl Channel {
+    /// All that are streams of bytes, in the order in which they are shown.
+    pub const STREAMS: [Channel; 6] = [
+        Channel::Com(0),
+        Channel::Com(1),
+        Channel::Com(2),
+        Channel::Com(3),
+        Channel::Debugcon,
+        Channel::Console,
+    ];
+
     /// How messages call it.
     pub fn name(self) -> &'static str {
         match self {
-            Channel::Serial => "the serial line",
-            Channel::Screen => "the screen",
+            Channel::Com(0) => "the serial line",
+            Channel::Com(1) => "COM2",
+            Channel::Com(2) => "COM3",
+            Channel::Com(_) => "COM4",
             Channel::Debugcon => "the debug console",
+            Channel::Console => "the virtio console",
+            Channel::Screen => "the screen",
+        }
+    }
+
+    /// How test files and reports call it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Channel::Com(0) => "serial",
+            Channel::Com(1) => "com2",
+            Channel::Com(2) => "com3",
+            Channel::Com(_) => "com4",
+            Channel::Debugcon => "debugcon",
+            Channel::Console => "console",
+            Channel::Screen => "screen",
         }
     }
 }
@@ -217,6 +252,9 @@ impl Spec {
             acpi: !file.no_acpi,
             testdev: file.testdev,
             rng: file.rng,
+            console: file.console,
+            balloon: file.balloon.map(|size| size.0),
+            serial_ports: serial_ports(file.serial_ports).map_err(wrong(text.find("serial-ports")))?,
             disks: file.disk.0,
             floppy: file.floppy,
             cdrom: file.cdrom,
@@ -280,6 +318,13 @@ fn cpus(count: Option<u8>) -> Result<u8, String> {
     }
 }
 
+fn serial_ports(count: Option<u8>) -> Result<u8, String> {
+    match count.unwrap_or(1) {
+        count @ 1..=4 => Ok(count),
+        count => Err(format!("a machine has 1 to 4 serial ports, not {count}")),
+    }
+}
+
 fn boot(device: raw::Boot) -> BootDevice {
     match device {
         raw::Boot::Disk => BootDevice::Disk,
@@ -302,7 +347,11 @@ fn step(raw: raw::Step) -> Result<Step, String> {
     let mut said = Vec::new();
     if let Some(expect) = raw.expect {
         let channels = [
-            (Channel::Serial, expect.serial),
+            (Channel::Com(0), expect.serial),
+            (Channel::Com(1), expect.com2),
+            (Channel::Com(2), expect.com3),
+            (Channel::Com(3), expect.com4),
+            (Channel::Console, expect.console),
             (Channel::Screen, expect.screen),
             (Channel::Debugcon, expect.debugcon),
         ];
@@ -315,22 +364,37 @@ fn step(raw: raw::Step) -> Result<Step, String> {
         if let Some(keys) = send.keys {
             said.push(Step::SendKeys(keys::parse(&keys)?));
         }
-        said.extend(send.serial.map(|text| Step::SendSerial(text.into_bytes())));
+        let inlets = [
+            (Inlet::Com(0), send.serial),
+            (Inlet::Com(1), send.com2),
+            (Inlet::Com(2), send.com3),
+            (Inlet::Com(3), send.com4),
+            (Inlet::Console, send.console),
+        ];
+        said.extend(inlets.into_iter().filter_map(|(to, text)| Some(Step::Send(to, text?.into_bytes()))));
     }
     said.extend(raw.wait.map(|span| Step::Wait(span.0)));
     match <[Step; 1]>::try_from(said) {
         Ok([step]) => Ok(step),
         Err(said) => Err(format!(
             "a step does exactly one thing, this one {}; the things are expect.serial, expect.screen, \
-             expect.debugcon, send.keys, send.serial and wait",
+             expect.debugcon, expect.console, expect.com2 to com4, send.keys, send.serial, send.console, send.com2 to \
+             com4, and wait",
             said.len()
         )),
     }
 }
 
 fn finals(raw: raw::Final) -> Result<Final, String> {
-    let said =
-        [(Channel::Serial, raw.serial), (Channel::Screen, raw.screen), (Channel::Debugcon, raw.debugcon)];
+    let said = [
+        (Channel::Com(0), raw.serial),
+        (Channel::Com(1), raw.com2),
+        (Channel::Com(2), raw.com3),
+        (Channel::Com(3), raw.com4),
+        (Channel::Console, raw.console),
+        (Channel::Screen, raw.screen),
+        (Channel::Debugcon, raw.debugcon),
+    ];
     let registers: Vec<_> = raw.registers.into_iter().map(|(name, n)| (name.to_lowercase(), n.0)).collect();
     if let Some((name, _)) = registers.iter().find(|(name, _)| !crate::registers::known(name)) {
         return Err(format!("there is no register `{name}`; known are {}", crate::registers::names()));

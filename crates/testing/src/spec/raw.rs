@@ -34,6 +34,11 @@ pub struct File {
     #[serde(default)]
     pub rng: bool,
     #[serde(default)]
+    pub console: bool,
+    pub balloon: Option<Size>,
+    /// How many serial ports there are.
+    pub serial_ports: Option<u8>,
+    #[serde(default)]
     pub disk: Many<Medium>,
     pub floppy: Option<Medium>,
     pub cdrom: Option<Medium>,
@@ -128,10 +133,15 @@ pub struct Step {
     pub within: Option<Span>,
 }
 
+/// One of these.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     pub serial: Option<Pattern>,
+    pub com2: Option<Pattern>,
+    pub com3: Option<Pattern>,
+    pub com4: Option<Pattern>,
+    pub console: Option<Pattern>,
     pub screen: Option<Pattern>,
     pub debugcon: Option<Pattern>,
 }
@@ -141,6 +151,10 @@ pub struct Expect {
 pub struct Send {
     pub keys: Option<String>,
     pub serial: Option<String>,
+    pub com2: Option<String>,
+    pub com3: Option<String>,
+    pub com4: Option<String>,
+    pub console: Option<String>,
 }
 
 /// How a run may end.
@@ -177,6 +191,10 @@ pub struct Final {
     #[serde(default)]
     pub ports: Many<Port>,
     pub serial: Option<Pattern>,
+    pub com2: Option<Pattern>,
+    pub com3: Option<Pattern>,
+    pub com4: Option<Pattern>,
+    pub console: Option<Pattern>,
     pub screen: Option<Pattern>,
     pub debugcon: Option<Pattern>,
 }

@@ -68,7 +68,7 @@ fn steps_keep_their_order() {
     )
     .unwrap();
     let within = Some(Duration::from_secs(3));
-    assert_eq!(spec.steps[0], Step::Expect(Channel::Serial, Pattern::regex("log.n:").unwrap(), within));
+    assert_eq!(spec.steps[0], Step::Expect(Channel::Com(0), Pattern::regex("log.n:").unwrap(), within));
     assert_eq!(spec.steps[1], Step::SendSerial(b"root\n".to_vec()));
     assert_eq!(spec.steps[2], Step::Wait(Duration::from_millis(10)));
     assert!(matches!(&spec.steps[3], Step::SendKeys(keys) if keys.len() == 2));
@@ -101,7 +101,7 @@ fn the_end_can_be_examined() {
     assert_eq!(end.sectors[0].bytes.as_deref(), Some(&b"hi"[..]));
     assert_eq!(end.sectors[1], Sector { disk: 1, sector: 2, bytes: None, written: Some(false) });
     assert_eq!(end.ports, [(0x80, Some(1))]);
-    assert_eq!(end.said, [(Channel::Serial, "bye".into())]);
+    assert_eq!(end.said, [(Channel::Com(0), "bye".into())]);
 }
 
 #[test]

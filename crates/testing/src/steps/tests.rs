@@ -1,6 +1,6 @@
 //! The runner against a play: a subject that says what it is told to say when it is told to say it.
 
-use hako_machine::{Ended, Outcome, Report, Time};
+use hako_machine::{Ended, Inlet, Outcome, Report, Time};
 use hako_x86::CpuState;
 
 use super::*;
@@ -66,14 +66,8 @@ impl Subject for Play {
     fn now(&self) -> Duration {
         self.now
     }
-    fn serial(&self) -> &[u8] {
-        &self.serial
-    }
-    fn debugcon(&self) -> &[u8] {
-        &[]
-    }
-    fn printed(&self) -> &[u8] {
-        &[]
+    fn said(&self, channel: Channel) -> &[u8] {
+        if channel == Channel::Com(0) { &self.serial } else { &[] }
     }
     fn screen(&self) -> Option<Screen> {
         self.screen.clone()
@@ -81,7 +75,7 @@ impl Subject for Play {
     fn send_keys(&mut self, keys: &[KeyEvent]) {
         self.typed += keys.len();
     }
-    fn send_serial(&mut self, bytes: &[u8]) {
+    fn send(&mut self, _to: Inlet, bytes: &[u8]) {
         self.sent.extend(bytes);
     }
     fn input_open(&mut self, _open: bool) {}
