@@ -16,6 +16,9 @@ pub use message::{Message, Received, label};
 /// Bytes in a page.
 pub const PAGE: u64 = 4096;
 
+/// Bytes in a large page, as guests' memory may be mapped by.
+pub const LARGE: u64 = 512 * PAGE;
+
 /// The most tasks that exist at once; slot 0 is the kernel's.
 pub const TASKS: usize = 64;
 

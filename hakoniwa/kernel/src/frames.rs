@@ -18,14 +18,19 @@ pub struct Frame {
     next: u32,
     previous: u32,
     mappings: u16,
+    /// Of the first frame of a block: how many of the block are free.
+    inside: u16,
     owner: u8,
     used: Use,
 }
 
+/// Frames of a block: a large page's, aligned to their number.
+pub const BLOCK: u32 = 512;
+
 impl Frame {
     /// A frame that nobody may use.
     pub const RESERVED: Frame =
-        Frame { next: NONE, previous: NONE, mappings: 0, owner: 0, used: Use::Reserved };
+        Frame { next: NONE, previous: NONE, mappings: 0, inside: 0, owner: 0, used: Use::Reserved };
 }
 
 const NONE: u32 = u32::MAX;
@@ -35,13 +40,15 @@ pub struct Frames<'a> {
     frames: &'a mut [Frame],
     first: u32,
     free: u32,
+    /// No block before this one is free as a whole.
+    hint: u32,
 }
 
 impl<'a> Frames<'a> {
     /// No free frame yet.
     pub fn new(frames: &'a mut [Frame]) -> Frames<'a> {
         frames.fill(Frame::RESERVED);
-        Frames { frames, first: NONE, free: 0 }
+        Frames { frames, first: NONE, free: 0, hint: 0 }
     }
 
     /// Free frames.
@@ -60,29 +67,62 @@ impl<'a> Frames<'a> {
         }
     }
 
+    /// Counts a frame more or less that is free in its block.
+    fn count(&mut self, number: u32, change: i16) {
+        let block = number - number % BLOCK;
+        if let Some(first) = self.get(block) {
+            first.inside = first.inside.wrapping_add_signed(change);
+            if first.inside == BLOCK as u16 {
+                self.hint = self.hint.min(block);
+            }
+        }
+    }
+
     fn push(&mut self, number: u32) {
         let first = self.first;
         if let Some(frame) = self.get(number) {
-            *frame = Frame { used: Use::Free, next: first, ..Frame::RESERVED };
+            *frame = Frame { used: Use::Free, next: first, inside: frame.inside, ..Frame::RESERVED };
             if let Some(next) = self.get(first) {
                 next.previous = number;
             }
             self.first = number;
             self.free += 1;
+            self.count(number, 1);
         }
+    }
+
+    /// Takes a free frame off the list.
+    fn unlink(&mut self, number: u32, owner: usize, used: Use) -> Option<()> {
+        let frame = self.get(number)?;
+        let (next, previous) = (frame.next, frame.previous);
+        *frame = Frame { used, owner: owner as u8, inside: frame.inside, ..Frame::RESERVED };
+        if let Some(next) = self.get(next) {
+            next.previous = previous;
+        }
+        match self.get(previous) {
+            Some(previous) => previous.next = next,
+            None => self.first = next,
+        }
+        self.free -= 1;
+        self.count(number, -1);
+        Some(())
     }
 
     fn take(&mut self, owner: usize, used: Use) -> Option<u32> {
         let number = self.first;
-        let frame = self.get(number)?;
-        let next = frame.next;
-        *frame = Frame { used, owner: owner as u8, ..Frame::RESERVED };
-        if let Some(next) = self.get(next) {
-            next.previous = NONE;
-        }
-        self.first = next;
-        self.free -= 1;
-        Some(number)
+        self.unlink(number, owner, used).map(|()| number)
+    }
+
+    /// A whole block of frames for pages with no mapping yet, paid by `owner`; the first of them comes back.
+    pub fn take_block(&mut self, owner: usize) -> Option<u32> {
+        let end = self.frames.len() as u32;
+        let is_free = |frames: &[Frame], block: u32| frames.get(block as usize).map(|f| f.inside);
+        let mut blocks = (self.hint..end).step_by(BLOCK as usize);
+        let found = blocks.find(|block| is_free(self.frames, *block) == Some(BLOCK as u16));
+        self.hint = found.map_or(end - end % BLOCK, |block| block + BLOCK);
+        let block = found?;
+        (block..block + BLOCK).try_for_each(|number| self.unlink(number, owner, Use::Page))?;
+        Some(block)
     }
 
     /// A frame for the kernel itself, paid by `owner`.
@@ -99,7 +139,8 @@ impl<'a> Frames<'a> {
     pub fn adopt(&mut self, number: u32, owner: usize) -> bool {
         match self.get(number) {
             Some(frame) if frame.used == Use::Reserved => {
-                *frame = Frame { used: Use::Page, owner: owner as u8, ..Frame::RESERVED };
+                *frame =
+                    Frame { used: Use::Page, owner: owner as u8, inside: frame.inside, ..Frame::RESERVED };
                 true
             }
             _ => false,
@@ -191,6 +232,29 @@ mod tests {
         assert!(!frames.share(0), "reserved");
         assert!(!frames.share(1000), "beyond memory");
         assert!(!frames.share(u32::MAX));
+    }
+
+    #[test]
+    fn a_block_is_taken_whole_and_found_again() {
+        let mut descriptors = std::vec![Frame::RESERVED; 4 * BLOCK as usize + 100];
+        let mut frames = Frames::new(&mut descriptors);
+        (1..4 * BLOCK + 100).for_each(|n| frames.add(n));
+        let free = frames.free();
+        assert_eq!(frames.take_block(1), Some(BLOCK), "the first lacks its first frame");
+        assert_eq!(frames.free(), free - BLOCK);
+        assert_eq!(frames.take_block(1), Some(2 * BLOCK));
+        assert_eq!(frames.take_block(1), Some(3 * BLOCK));
+        assert_eq!(frames.take_block(1), None, "the last is no whole one");
+        for number in (2 * BLOCK..3 * BLOCK).rev() {
+            assert_eq!(frames.release(number), Some(1));
+        }
+        let one = frames.take_page(2).unwrap();
+        assert_eq!(frames.take_block(1), None, "one of it is in use");
+        frames.release(one);
+        assert_eq!(frames.take_block(1), Some(2 * BLOCK));
+        let rest: std::collections::BTreeSet<_> = core::iter::from_fn(|| frames.take_page(1)).collect();
+        assert_eq!(rest.len() as u32, free - 3 * BLOCK);
+        assert_eq!(frames.free(), 0);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Kernel<'a, P: Platform> {
     pub root: u64,
     /// Why guests cannot run; 0 if they can.
     pub hv_missing: u64,
+    /// Guests' memory can be mapped by large pages.
+    pub large_pages: bool,
     /// Ticks of the time-stamp counter in a second.
     pub tsc_hz: u64,
     pub(crate) queues: Queues,
@@ -45,6 +47,7 @@ impl<'a, P: Platform> Kernel<'a, P> {
             current: 0,
             root,
             hv_missing: 0,
+            large_pages: false,
             tsc_hz: 0,
             queues: Queues::default(),
             now: 0,

@@ -2,6 +2,7 @@
 
 use crate::Kernel;
 use crate::context::{Context, MXCSR, X87_CONTROL};
+use crate::frames::BLOCK;
 use crate::kernel::frame;
 use crate::paging::{self, Ept, Format, Piece, User};
 use crate::platform::Platform;
@@ -184,14 +185,17 @@ impl<P: Platform> Kernel<'_, P> {
         self.guest_remove(slot);
         let Kernel { platform, frames, tasks, .. } = self;
         let root = tasks[slot].root;
-        let free = |piece| {
-            let payer = match piece {
-                Piece::Page(page) => frames.unshare(frame(page)),
-                Piece::Table(table) => frames.release(frame(table)),
-            };
+        let mut refund = |payer: Option<usize>| {
             if let Some(payer) = payer {
                 tasks[payer].used = tasks[payer].used.saturating_sub(1);
             }
+        };
+        let free = |piece| match piece {
+            Piece::Page(page) => refund(frames.unshare(frame(page))),
+            Piece::Large(first) => {
+                (frame(first)..).take(BLOCK as usize).for_each(|page| refund(frames.unshare(page)));
+            }
+            Piece::Table(table) => refund(frames.release(frame(table))),
         };
         if shares {
             // The map goes with the guest's first processor.

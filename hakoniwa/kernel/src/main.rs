@@ -55,7 +55,10 @@ extern "C" fn main(magic: u32, info: u64) -> ! {
     }
     kernel.tsc_hz = tsc_hz;
     let vmx = match vmx {
-        Ok(vmx) => Some(vmx),
+        Ok(vmx) => {
+            kernel.large_pages = vmx.large_pages();
+            Some(vmx)
+        }
         Err(missing) => {
             kernel.hv_missing = missing.number();
             None

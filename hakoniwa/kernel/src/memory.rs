@@ -1,13 +1,16 @@
 //! Pages: who has them, who maps them where, who pays.
 
 use crate::Kernel;
+use crate::frames::BLOCK;
 use crate::kernel::{address, frame};
 use crate::paging::{self, Ept, Leaf, MapError, User};
 use crate::platform::Platform;
-use hakoniwa_abi::{Access, Error, PAGE, TaskId, layout};
+use core::ops::Range;
+use hakoniwa_abi::{Access, Error, LARGE, PAGE, TaskId, layout};
 
-/// The most pages that one call handles: the kernel does not let anybody wait longer than that.
-const BATCH: u64 = 512;
+/// The most pages that one call handles: the kernel does not let anybody wait longer than that. As many as a large page
+/// has.
+const BATCH: u64 = BLOCK as u64;
 
 /// Checks a range of pages in a task's part of the address space.
 fn range(at: u64, count: u64) -> Result<(), Error> {
@@ -84,14 +87,36 @@ impl<P: Platform> Kernel<'_, P> {
         number: u32,
         access: Access,
     ) -> Result<(), Error> {
-        if !self.frames.share(number) {
+        self.map_frames(slot, at, number..number.saturating_add(1), access)
+    }
+
+    /// Maps one frame, or a block of them as a large page of a guest.
+    fn map_frames(&mut self, slot: usize, at: u64, frames: Range<u32>, access: Access) -> Result<(), Error> {
+        if let Some(bad) = frames.clone().find(|number| !self.frames.share(*number)) {
+            self.unshare(frames.start..bad);
             return Err(Error::NotMapped);
         }
+        let leaf = Leaf { physical: address(frames.start), access };
+        let large = frames.len() > 1;
+        let done = self.put(slot, at, leaf, large);
+        if done.is_err() {
+            self.unshare(frames);
+        }
+        done
+    }
+
+    fn unshare(&mut self, frames: Range<u32>) {
+        for number in frames {
+            let payer = self.frames.unshare(number);
+            self.refund(payer);
+        }
+    }
+
+    fn put(&mut self, slot: usize, at: u64, leaf: Leaf, large: bool) -> Result<(), Error> {
         let root = self.tasks[slot].root;
         let Kernel { platform, frames, tasks, .. } = self;
         let task = &mut tasks[slot];
         let mut missing = Error::NoMemory;
-        let leaf = Leaf { physical: address(number), access };
         let is_guest = task.guest.is_some();
         let mut table = || {
             if task.used >= task.quota {
@@ -102,26 +127,25 @@ impl<P: Platform> Kernel<'_, P> {
             task.used += 1;
             Some(address(table))
         };
-        let mapped = if is_guest {
-            paging::map::<Ept>(platform, root, at, leaf, &mut table)
-        } else {
-            paging::map::<User>(platform, root, at, leaf, &mut table)
+        let mapped = match (is_guest, large) {
+            (true, true) => paging::map_large::<Ept>(platform, root, at, leaf, &mut table),
+            (true, false) => paging::map::<Ept>(platform, root, at, leaf, &mut table),
+            (false, _) => paging::map::<User>(platform, root, at, leaf, &mut table),
         };
-        let done = mapped.map_err(|error| match error {
+        mapped.map_err(|error| match error {
             MapError::Mapped => Error::Mapped,
             MapError::Outside => Error::BadArgument,
             MapError::NoTable => missing,
-        });
-        if done.is_err() {
-            let payer = self.frames.unshare(number);
-            self.refund(payer);
-        }
-        done
+        })
     }
 
     fn unmap_page(&mut self, slot: usize, at: u64) -> Result<(), Error> {
         let root = self.tasks[slot].root;
         let leaf = if self.tasks[slot].guest.is_some() {
+            if paging::lookup_large::<Ept>(&self.platform, root, at).is_some() {
+                let table = self.take_kernel(slot)?;
+                paging::split::<Ept>(&mut self.platform, root, at, table).ok_or(Error::NotMapped)?;
+            }
             let leaf = paging::unmap::<Ept>(&mut self.platform, root, at).ok_or(Error::NotMapped)?;
             // By the map's root, so for all processors of the guest. There is one real processor, which runs none of
             // them now: what it kept is gone before any of them is entered, and nobody else has to be told.
@@ -135,6 +159,17 @@ impl<P: Platform> Kernel<'_, P> {
         let payer = self.frames.unshare(frame(leaf.physical));
         self.refund(payer);
         Ok(())
+    }
+
+    /// Unmaps a large page of a guest, if one begins there.
+    fn unmap_large(&mut self, slot: usize, at: u64) -> Option<()> {
+        let root = self.tasks[slot].root;
+        self.tasks[slot].guest.as_ref().filter(|_| at.is_multiple_of(LARGE))?;
+        let leaf = paging::unmap_large::<Ept>(&mut self.platform, root, at)?;
+        self.platform.flush_guest(root);
+        let first = frame(leaf.physical);
+        self.unshare(first..first.saturating_add(BLOCK));
+        Some(())
     }
 
     /// Maps a fresh page in a task.
@@ -158,9 +193,33 @@ impl<P: Platform> Kernel<'_, P> {
         if count > u64::from(task.quota.saturating_sub(task.used)) {
             return Err(Error::Quota);
         }
+        if count == BATCH
+            && at.is_multiple_of(LARGE)
+            && let Some(first) = self.frames.take_block(me)
+        {
+            return self.block_alloc(me, at, access, first);
+        }
         for index in 0..count {
             if let Err(error) = self.page_fresh(me, at + index * PAGE, access) {
                 self.undo(me, at, index);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Maps the frames of a fresh block, so that a large page of a guest can be made of it.
+    fn block_alloc(&mut self, me: usize, at: u64, access: Access, first: u32) -> Result<(), Error> {
+        self.tasks[me].used += BLOCK;
+        for index in 0..BLOCK {
+            self.platform.clear_page(address(first + index));
+            if let Err(error) = self.map_shared(me, at + u64::from(index) * PAGE, first + index, access) {
+                self.undo(me, at, index.into());
+                // The one that could not be mapped is free already if it was counted.
+                for number in first + index..first + BLOCK {
+                    let payer = self.frames.release(number);
+                    self.refund(payer);
+                }
                 return Err(error);
             }
         }
@@ -207,6 +266,13 @@ impl<P: Platform> Kernel<'_, P> {
         let wanted = self.target(slot, to, count).and_then(|guest| {
             if guest { Access::from_bits(bits).ok_or(Error::BadArgument) } else { access(bits) }
         })?;
+        if let Some(first) = self.whole_block(me, slot, from, to, wanted, count) {
+            match self.map_frames(slot, to, first..first + BLOCK, wanted) {
+                // Something smaller is there, or was: page by page.
+                Err(Error::Mapped) => {}
+                done => return done,
+            }
+        }
         for index in 0..count {
             let offset = index * PAGE;
             let done = paging::lookup::<User>(&self.platform, self.tasks[me].root, from + offset)
@@ -221,9 +287,37 @@ impl<P: Platform> Kernel<'_, P> {
         Ok(())
     }
 
+    /// The first of the frames behind a range of the caller's pages, if a large page of a guest can be made of them: as
+    /// many as it has, one after another, aligned on both sides, and each mappable as wanted.
+    fn whole_block(
+        &self,
+        me: usize,
+        slot: usize,
+        from: u64,
+        to: u64,
+        wanted: Access,
+        count: u64,
+    ) -> Option<u32> {
+        let fits = self.large_pages && self.tasks[slot].guest.is_some();
+        if !fits || count != BATCH || !to.is_multiple_of(LARGE) {
+            return None;
+        }
+        let root = self.tasks[me].root;
+        let physical = |index: u64| {
+            paging::lookup::<User>(&self.platform, root, from + index * PAGE)
+                .filter(|leaf| mappable(leaf.access, wanted, slot == me))
+                .map(|leaf| leaf.physical)
+        };
+        let first = physical(0).filter(|first| first.is_multiple_of(LARGE))?;
+        (1..count).all(|index| physical(index) == Some(first + index * PAGE)).then(|| frame(first))
+    }
+
     pub(crate) fn page_unmap(&mut self, me: usize, id: TaskId, at: u64, count: u64) -> Result<(), Error> {
         let slot = self.paged(me, id)?;
         self.target(slot, at, count)?;
+        if count == BATCH && self.unmap_large(slot, at).is_some() {
+            return Ok(());
+        }
         (0..count).try_for_each(|index| self.unmap_page(slot, at + index * PAGE))
     }
 }

@@ -1,7 +1,7 @@
 //! Page tables of four levels, for tasks and for guests: one builder, two formats.
 
 use crate::platform::Platform;
-use hakoniwa_abi::{Access, PAGE};
+use hakoniwa_abi::{Access, LARGE, PAGE};
 
 /// How entries look.
 pub trait Format {
@@ -63,6 +63,9 @@ impl Format for Ept {
     }
 }
 
+/// The bit of a level-2 entry that maps a large page instead of pointing to a table; only guests have such.
+const SIZE: u64 = 1 << 7;
+
 /// The address in an entry.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
@@ -95,25 +98,69 @@ fn inside<F: Format>(address: u64) -> bool {
     address < F::TOP << 39
 }
 
-fn find<F: Format>(platform: &impl Platform, root: u64, address: u64) -> Option<u64> {
+/// The place of the entry that maps an address or could, and its level: 1, or 2 where there is a large page.
+fn find<F: Format>(platform: &impl Platform, root: u64, address: u64) -> Option<(u64, u32)> {
     if !inside::<F>(address) {
         return None;
     }
     let mut table = root;
     for level in [4, 3, 2] {
-        let entry = platform.load(slot(table, address, level));
+        let place = slot(table, address, level);
+        let entry = platform.load(place);
         if !F::present(entry) {
             return None;
         }
+        if level == 2 && entry & SIZE != 0 {
+            return Some((place, level));
+        }
         table = entry & ADDRESS;
     }
-    Some(slot(table, address, 1))
+    Some((slot(table, address, 1), 1))
 }
 
 /// What is mapped at `address`.
 pub fn lookup<F: Format>(platform: &impl Platform, root: u64, address: u64) -> Option<Leaf> {
-    let entry = platform.load(find::<F>(platform, root, address)?);
-    F::present(entry).then(|| Leaf { physical: entry & ADDRESS, access: F::access(entry) })
+    let (place, level) = find::<F>(platform, root, address)?;
+    let entry = platform.load(place);
+    let offset = if level == 2 { address % LARGE & ADDRESS } else { 0 };
+    F::present(entry).then(|| Leaf { physical: (entry & ADDRESS) + offset, access: F::access(entry) })
+}
+
+/// The large page that `address` lies in.
+pub fn lookup_large<F: Format>(platform: &impl Platform, root: u64, address: u64) -> Option<Leaf> {
+    let (place, level) = find::<F>(platform, root, address)?;
+    let entry = platform.load(place);
+    (level == 2).then(|| Leaf { physical: entry & ADDRESS, access: F::access(entry) })
+}
+
+/// Maps a large page, aligned on both sides; `table` yields the addresses of frames for tables.
+pub fn map_large<F: Format>(
+    platform: &mut impl Platform,
+    root: u64,
+    address: u64,
+    leaf: Leaf,
+    table: impl FnMut() -> Option<u64>,
+) -> Result<(), MapError> {
+    put::<F>(platform, root, address, (2, leaf.physical | F::leaf(leaf.access) | SIZE), table)
+}
+
+/// Unmaps a large page.
+pub fn unmap_large<F: Format>(platform: &mut impl Platform, root: u64, address: u64) -> Option<Leaf> {
+    let leaf = lookup_large::<F>(platform, root, address)?;
+    let (place, _) = find::<F>(platform, root, address)?;
+    platform.store(place, 0);
+    Some(leaf)
+}
+
+/// Maps the pages of a large page one by one, in `table`.
+pub fn split<F: Format>(platform: &mut impl Platform, root: u64, address: u64, table: u64) -> Option<()> {
+    let leaf = lookup_large::<F>(platform, root, address)?;
+    let (place, _) = find::<F>(platform, root, address)?;
+    for index in 0..PAGE / 8 {
+        platform.store(table + index * 8, leaf.physical + index * PAGE | F::leaf(leaf.access));
+    }
+    platform.store(place, table | F::TABLE);
+    Some(())
 }
 
 /// Maps a page; `table` yields the addresses of frames for tables.
@@ -122,36 +169,50 @@ pub fn map<F: Format>(
     root: u64,
     address: u64,
     leaf: Leaf,
+    table: impl FnMut() -> Option<u64>,
+) -> Result<(), MapError> {
+    put::<F>(platform, root, address, (1, leaf.physical | F::leaf(leaf.access)), table)
+}
+
+/// Stores an entry at its level where there is none.
+fn put<F: Format>(
+    platform: &mut impl Platform,
+    root: u64,
+    address: u64,
+    (level, entry): (u32, u64),
     mut table: impl FnMut() -> Option<u64>,
 ) -> Result<(), MapError> {
     if !inside::<F>(address) {
         return Err(MapError::Outside);
     }
     let mut at = root;
-    for level in [4, 3, 2] {
-        let place = slot(at, address, level);
+    for above in (level + 1..=4).rev() {
+        let place = slot(at, address, above);
         let entry = platform.load(place);
-        at = if F::present(entry) {
-            entry & ADDRESS
-        } else {
+        at = if !F::present(entry) {
             let new = table().ok_or(MapError::NoTable)?;
             platform.clear_page(new);
             platform.store(place, new | F::TABLE);
             new
+        } else if above == 2 && entry & SIZE != 0 {
+            return Err(MapError::Mapped);
+        } else {
+            entry & ADDRESS
         };
     }
-    let place = slot(at, address, 1);
+    let place = slot(at, address, level);
     if F::present(platform.load(place)) {
         return Err(MapError::Mapped);
     }
-    platform.store(place, leaf.physical | F::leaf(leaf.access));
+    platform.store(place, entry);
     Ok(())
 }
 
-/// Unmaps a page and says what it was. The caller flushes translations before the frame is used again.
+/// Unmaps a page and says what it was; not one in a large page. The caller flushes translations before the frame is used
+/// again.
 pub fn unmap<F: Format>(platform: &mut impl Platform, root: u64, address: u64) -> Option<Leaf> {
     let leaf = lookup::<F>(platform, root, address)?;
-    let place = find::<F>(platform, root, address)?;
+    let (place, _) = find::<F>(platform, root, address).filter(|(_, level)| *level == 1)?;
     platform.store(place, 0);
     Some(leaf)
 }
@@ -161,25 +222,32 @@ pub fn unmap<F: Format>(platform: &mut impl Platform, root: u64, address: u64) -
 pub enum Piece {
     /// A mapped page.
     Page(u64),
+    /// A mapped large page.
+    Large(u64),
     /// A table that nothing points to any more.
     Table(u64),
 }
 
 /// Takes an address space apart, the root last.
 pub fn dismantle<F: Format>(platform: &mut impl Platform, root: u64, mut each: impl FnMut(Piece)) {
-    let entries = |platform: &dyn Fn(u64) -> u64, table: u64, count: u64, each: &mut dyn FnMut(u64)| {
+    let entries = |table: u64, count: u64, each: &mut dyn FnMut(u64)| {
         for index in 0..count {
-            let entry = platform(table + index * 8);
+            let entry = platform.load(table + index * 8);
             if F::present(entry) {
-                each(entry & ADDRESS);
+                each(entry);
             }
         }
     };
-    let load = |at| platform.load(at);
-    entries(&load, root, F::TOP, &mut |directory| {
-        entries(&load, directory, PAGE / 8, &mut |middle| {
-            entries(&load, middle, PAGE / 8, &mut |table| {
-                entries(&load, table, PAGE / 8, &mut |page| each(Piece::Page(page)));
+    entries(root, F::TOP, &mut |directory| {
+        let directory = directory & ADDRESS;
+        entries(directory, PAGE / 8, &mut |middle| {
+            let middle = middle & ADDRESS;
+            entries(middle, PAGE / 8, &mut |table| {
+                if table & SIZE != 0 {
+                    return each(Piece::Large(table & ADDRESS));
+                }
+                let table = table & ADDRESS;
+                entries(table, PAGE / 8, &mut |page| each(Piece::Page(page & ADDRESS)));
                 each(Piece::Table(table));
             });
             each(Piece::Table(middle));
@@ -223,6 +291,38 @@ mod tests {
     fn what_is_mapped_is_found_and_what_is_unmapped_is_not() {
         walk::<User>();
         walk::<Ept>();
+    }
+
+    #[test]
+    fn a_large_page_is_found_at_every_address_and_split_into_the_same() {
+        let mut machine = Machine::new(16);
+        let mut next = 1;
+        let mut table = || {
+            next += 1;
+            Some(next * PAGE)
+        };
+        let leaf = Leaf { physical: 0x4020_0000, access: Access::GUEST };
+        map_large::<Ept>(&mut machine, PAGE, 0x60_0000, leaf, &mut table).unwrap();
+        let third = Leaf { physical: 0x4020_3000, ..leaf };
+        assert_eq!(lookup::<Ept>(&machine, PAGE, 0x60_3000), Some(third));
+        let page = Leaf { physical: 0x5000, ..leaf };
+        assert_eq!(map::<Ept>(&mut machine, PAGE, 0x60_3000, page, &mut table), Err(MapError::Mapped));
+        assert_eq!(map_large::<Ept>(&mut machine, PAGE, 0x60_0000, leaf, &mut table), Err(MapError::Mapped));
+        assert_eq!(unmap::<Ept>(&mut machine, PAGE, 0x60_3000), None, "not without a split");
+        let mut pieces = Vec::new();
+        dismantle::<Ept>(&mut machine, PAGE, |piece| pieces.push(piece));
+        assert_eq!(pieces[0], Piece::Large(0x4020_0000));
+        assert_eq!(pieces.len(), 4);
+        split::<Ept>(&mut machine, PAGE, 0x60_3000, 10 * PAGE).unwrap();
+        assert_eq!(lookup_large::<Ept>(&machine, PAGE, 0x60_3000), None);
+        assert_eq!(unmap::<Ept>(&mut machine, PAGE, 0x60_3000), Some(third));
+        assert_eq!(lookup::<Ept>(&machine, PAGE, 0x60_3000), None);
+        assert_eq!(lookup::<Ept>(&machine, PAGE, 0x7f_f000).unwrap().physical, 0x403f_f000);
+        let beside = map_large::<Ept>(&mut machine, PAGE, 0x60_0000, leaf, &mut table);
+        assert_eq!(beside, Err(MapError::Mapped), "a table is there");
+        map_large::<Ept>(&mut machine, PAGE, 0x80_0000, leaf, &mut table).unwrap();
+        assert_eq!(unmap_large::<Ept>(&mut machine, PAGE, 0x80_0000), Some(leaf));
+        assert_eq!(lookup::<Ept>(&machine, PAGE, 0x80_0000), None);
     }
 
     #[test]

@@ -109,16 +109,21 @@ pub const PAGES: usize = 256;
 
 /// A kernel with one task that may do everything: "init", in slot 1, priority 7.
 pub fn world() -> World {
+    world_of(PAGES, 200)
+}
+
+/// The same with this many pages, and this many of them init's.
+pub fn world_of(pages: usize, quota: u32) -> World {
     let tasks: Box<[Task; TASKS]> = vec![Task::EMPTY; TASKS].into_boxed_slice().try_into().unwrap();
-    let mut frames = Frames::new(Vec::leak(vec![Frame::RESERVED; PAGES]));
-    (2..PAGES as u32).for_each(|n| frames.add(n));
-    let mut world = Kernel::new(Machine::new(PAGES), Box::leak(tasks), frames, PAGE);
+    let mut frames = Frames::new(Vec::leak(vec![Frame::RESERVED; pages]));
+    (2..pages as u32).for_each(|n| frames.add(n));
+    let mut world = Kernel::new(Machine::new(pages), Box::leak(tasks), frames, PAGE);
     let plan = Plan {
         pager: TaskId::KERNEL,
         parent: TaskId::KERNEL,
         priority: 7,
         rights: rights::ALL,
-        quota: 200,
+        quota,
         name: *b"init\0\0\0\0",
         space: Space::Own,
     };

@@ -59,7 +59,10 @@ impl State {
 
     /// Pages for a large block. What was mapped before a failure stays mapped and unused: the task is out of memory.
     fn large(&mut self, size: usize) -> Option<*mut u8> {
-        let start = self.large;
+        // What is as large as a large page is aligned to it: the kernel then takes frames that lie together, and can map
+        // them for a guest as such pages.
+        let align = if size as u64 >= hakoniwa_abi::LARGE { hakoniwa_abi::LARGE } else { PAGE };
+        let start = self.large.next_multiple_of(align);
         let pages = (size as u64).div_ceil(PAGE);
         let end = start.checked_add(pages.checked_mul(PAGE)?)?;
         self.large = Some(end).filter(|end| *end <= layout::HEAP + layout::HEAP_SIZE)?;

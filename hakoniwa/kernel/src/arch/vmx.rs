@@ -194,6 +194,11 @@ impl Vmx {
         Ok(Vmx { controls, revision, msr_bitmap, io_bitmap, timer_shift })
     }
 
+    /// Whether guests' memory can be mapped by large pages.
+    pub fn large_pages(&self) -> bool {
+        self.controls.large_pages
+    }
+
     /// Whether guests with their interrupts off get a timer, because the processor would not report the host's.
     pub fn is_silent(&self) -> bool {
         self.timer_shift.is_some()

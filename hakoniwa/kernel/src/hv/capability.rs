@@ -67,6 +67,8 @@ const CR4_FIXED1: u32 = 0x489;
 /// IA32_VMX_EPT_VPID_CAP.
 const EPT_VPID: u32 = 0x48c;
 
+/// The bit of that for 2 MiB pages.
+const LARGE_PAGES: u32 = 16;
 /// Bits of that: INVVPID, and of a single context.
 const INVVPID: [u32; 2] = [32, 41];
 
@@ -106,6 +108,7 @@ pub fn check(processor: &impl Capabilities) -> Result<Controls, Missing> {
         entry: word(controls::ENTRY, 0x484 + shift)?,
         cr4: processor.msr(CR4_FIXED1),
         xcr0: processor.xcr0(),
+        large_pages: ept >> LARGE_PAGES & 1 == 1,
     };
     for (bit, name) in
         [(6, "4-level tables"), (14, "write-back memory"), (20, "INVEPT"), (25, "single-context INVEPT")]

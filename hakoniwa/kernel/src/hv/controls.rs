@@ -115,6 +115,8 @@ pub struct Controls {
     pub cr4: u64,
     /// The parts of XCR0 that the processor has; 0 without XSAVE.
     pub xcr0: u64,
+    /// EPT can have pages of 2 MiB.
+    pub large_pages: bool,
 }
 
 /// Whether guests have RDTSCP.

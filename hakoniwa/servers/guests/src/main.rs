@@ -7,7 +7,7 @@ mod sample;
 
 use hakoniwa_abi::guest::{self, State, label};
 use hakoniwa_abi::label::{EXITED, RESUME};
-use hakoniwa_abi::{Access, Call, Error, Info, Message, PAGE, TaskId, layout};
+use hakoniwa_abi::{Access, Call, Error, Info, LARGE, Message, PAGE, TaskId, layout};
 use hakoniwa_runtime::{self as rt, now, println};
 
 hakoniwa_runtime::entry!(main);
@@ -38,7 +38,7 @@ fn main(_: u64) -> u64 {
         }
     }
     let memory = rt::page_alloc(RAM, Access::WRITE, PAGES + 3);
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 11] = [
         ("tour", tour),
         ("a runaway with interrupts off", runaway),
         ("memory that is not there", wild),
@@ -47,6 +47,7 @@ fn main(_: u64) -> u64 {
         ("two processors", pair),
         ("debug registers", debug),
         ("XCR0", extended),
+        ("a large page", large),
         ("a state that is none", invalid),
         ("wrong calls", wrong_calls),
     ];
@@ -367,6 +368,55 @@ fn extended() -> Result<bool, Error> {
     }
     let pattern = now() as u32 | 1;
     announces(sample::extended(), guest::policy::CPUID, pattern, &[7, 5, 1 << 27, 0, 0])
+}
+
+/// Flat 32-bit protected mode.
+fn flat() -> State {
+    let mut state = real_mode();
+    state.control[0] |= 1;
+    for (number, access) in [(0, 0xc093), (1, 0xc09b), (2, 0xc093), (3, 0xc093), (4, 0xc093), (5, 0xc093)] {
+        state.segments[number].limit = 0xffff_ffff;
+        state.segments[number].access = access;
+    }
+    state
+}
+
+/// Memory that the guest has as one large page: the server's, all of it, and gone where a page of it was taken away.
+fn large() -> Result<bool, Error> {
+    /// Its words in this task, the first four of which the guest reads.
+    const BIG: u64 = layout::WINDOWS + LARGE;
+    const AT: u64 = LARGE;
+    let word = |offset: u64| (BIG + offset) as *mut u32;
+    rt::page_alloc(BIG, Access::WRITE, LARGE / PAGE)?;
+    for (offset, value) in [(0, 1), (0x3f_f000 - AT, 2), (0x4000, 3)] {
+        // SAFETY: just mapped.
+        unsafe { word(offset).write_volatile(value) };
+    }
+    let id = start(sample::large(), &flat())?;
+    rt::page_map(id, BIG, AT, Access::GUEST, LARGE / PAGE)?;
+    let (mut announced, mut missed) = (0, 0);
+    let result = serve(id, |message| {
+        let [port, access, _, value, ..] = message.words;
+        match (message.label, announced) {
+            (label::IO, 0) if value == 1 => {}
+            (label::IO, 1) if value == 2 => rt::page_unmap(id, AT + 0x3000, 1)?,
+            (label::IO, 2) if value == 3 => {}
+            (label::IO, 3) => return Ok(Some(value == 0x1234 && missed == 1)),
+            (label::FAULT, 3) if port == AT + 0x3000 && access & 1 != 0 => {
+                missed += 1;
+                rt::page_map(id, BIG + 0x3000, AT + 0x3000, Access::GUEST, 1)?;
+                return go_on(id, &[]).map(|()| None);
+            }
+            (other, _) => {
+                println!("a large page: message {other:#x} {port:#x} {value:#x} after {announced}");
+                return Ok(Some(false));
+            }
+        }
+        announced += 1;
+        go_on(id, &[]).map(|()| None)
+    });
+    rt::page_unmap(TaskId::KERNEL, BIG, LARGE / PAGE)?;
+    result
 }
 
 fn has_avx() -> bool {

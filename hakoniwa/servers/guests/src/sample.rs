@@ -418,6 +418,21 @@ extended_32:
     out 0x80, al
     .code16
 extended_end:
+
+    // Entered in flat 32-bit mode: memory of a large page at 2 MiB, of which the server takes a part away.
+    .code32
+large_start:
+    mov eax, [0x200000]
+    out 0x80, eax
+    mov dword ptr [0x203000], 0x1234
+    mov eax, [0x3ff000]
+    out 0x80, eax
+    mov eax, [0x204000]
+    out 0x80, eax
+    mov eax, [0x203000]
+    out 0x80, eax
+    .code16
+large_end:
     .set extended_fault_at, extended_fault - extended_start + 0x1000
     .set extended_gdt_at, extended_gdt - extended_start + 0x1000
     .set extended_gdt_pointer_at, extended_gdt_pointer - extended_start + 0x1000
@@ -453,5 +468,6 @@ samples! {
     again again_start again_end "What the other does after it was stopped: tells, then spins.",
     debug debug_start debug_end "Breakpoints and single steps.",
     extended extended_start extended_end "XSETBV and AVX registers.",
+    large large_start large_end "Memory of a large page.",
     storm storm_start storm_end "Every kind of port, then a string instruction.",
 }

@@ -77,10 +77,13 @@ impl Shown {
         let shown = Shown { guest, base: place(number), map: map.clone() };
         for region in map.regions() {
             let pages = region.len / PAGE;
-            for first in (0..pages).step_by(BATCH as usize) {
+            let mut first = 0;
+            while first < pages {
                 let (from, to) = (region.offset.0 + first * PAGE, region.gpa.0 + first * PAGE);
-                let count = (pages - first).min(BATCH);
+                // Up to where a large page may begin, then whole ones: the kernel maps them as such.
+                let count = (pages - first).min(BATCH - to / PAGE % BATCH);
                 rt::page_map(guest, shown.base + from, to, access(region.kind), count)?;
+                first += count;
             }
         }
         Ok(shown)

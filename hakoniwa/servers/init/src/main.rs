@@ -75,7 +75,9 @@ impl Test {
     }
 
     fn spawn(&mut self, name: &str, priority: u64, rights: u64, argument: u64) -> TaskId {
-        let spawned = vm::spawn(self.vm, name, priority, rights, 150, argument);
+        // Servers of guests try a large page.
+        let quota = if rights & rights::HV != 0 { 800 } else { 150 };
+        let spawned = vm::spawn(self.vm, name, priority, rights, quota, argument);
         self.expect(name, spawned.is_ok());
         spawned.unwrap_or_default()
     }
