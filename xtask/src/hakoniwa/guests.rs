@@ -89,11 +89,19 @@ pub fn samples(kernel: &[u8], archive: Vec<u8>) -> Vec<File> {
                  name=sector memory=2 disk=mbr\n\
                  name=echo memory=2 disk=serial-irq\n\
                  name=other memory=2 disk=serial-irq\n\
+                 name=mmio memory=2 disk=mmio\n\
+                 name=tasks memory=2 disk=task-switch\n\
+                 name=self memory=2 disk=self-modifying\n\
+                 name=strings memory=2 disk=string-io\n\
                  name=nested memory=64 kernel=garden initrd=archive append=\n";
     vec![
         ("hello.rom".into(), image("hello")),
         ("mbr".into(), image("print-a")),
         ("serial-irq".into(), image("serial-irq")),
+        ("mmio".into(), image("mmio")),
+        ("task-switch".into(), image("task-switch")),
+        ("self-modifying".into(), image("self-modifying")),
+        ("string-io".into(), image("string-io")),
         ("garden".into(), kernel.to_vec()),
         ("archive".into(), archive),
         ("hv0.cfg".into(), lines.into()),
@@ -105,7 +113,11 @@ pub const SAMPLES_HEAR: [Typed; 3] =
     [("other: ready", "\x013hello\n"), ("echo: HELLO", "\x014you too\n"), ("other: YOU TOO", "\n\x013\n")];
 
 /// What the log of the samples must have.
-pub const SAMPLES_SAY: [&str; 8] = [
+pub const SAMPLES_SAY: [&str; 12] = [
+    "mmio: PASS",
+    "tasks: PASS",
+    "self: PASS",
+    "strings: PASS",
     "input goes to other",
     "echo: PASS",
     "other: PASS",
