@@ -13,12 +13,13 @@ use crate::kernel::frame;
 use crate::lifecycle::{Plan, Space};
 use crate::paging::{self, User};
 use crate::platform::Platform;
+use crate::syscall::KERNEL_PORTS;
 use crate::task::{Reason, State};
 use hakoniwa_abi::guest::{
     ASK, CAN_TAKE, TIME_ADDED, TIME_ZERO, VECTORS_PRESENT, label::RESUME_WITH_STATE, more, policy,
 };
 use hakoniwa_abi::message::{exit as code, label};
-use hakoniwa_abi::{Access, Error, Message, TaskId, rights};
+use hakoniwa_abi::{Access, Error, Message, PAGE, TaskId, rights};
 
 /// Pages that a further processor of a guest takes from the guest's quota: vector registers, VMCS, MSRs.
 const CPU_PAGES: u32 = 3;
@@ -83,10 +84,15 @@ impl<P: Platform> Kernel<'_, P> {
             name,
             space: Space::Shared(guest.root),
         };
-        let (policy, zero) = guest.guest.as_ref().map(|g| (g.policy, g.zero)).ok_or(Error::BadTask)?;
+        let (policy, zero, ports) =
+            guest.guest.as_ref().map(|g| (g.policy, g.zero, g.ports)).ok_or(Error::BadTask)?;
         let slot = self.create(plan)?;
         self.tasks[first].used += CPU_PAGES;
-        self.furnish(me, slot, state, policy, zero)
+        self.furnish(me, slot, state, policy, zero)?;
+        if let Some(guest) = &mut self.tasks[slot].guest {
+            guest.ports = ports;
+        }
+        Ok(())
     }
 
     /// Makes a new task a guest's processor and tells its server its name.
@@ -128,6 +134,54 @@ impl<P: Platform> Kernel<'_, P> {
         let parent = self.tasks[slot].parent.slot();
         let several = self.tasks[slot].guest.is_some() && self.tasks[parent].guest.is_some();
         if several { parent } else { slot }
+    }
+
+    /// Opens ports of the machine to a guest that has not begun and has one processor: its bitmaps are set up with the
+    /// first entry. The caller has the right to ports.
+    pub(crate) fn guest_ports(&mut self, me: usize, id: TaskId, first: u64, count: u64) -> Result<(), Error> {
+        let slot = self.guest_of(me, id)?;
+        let alone = (1..self.tasks.len()).all(|cpu| cpu == slot || self.first_cpu(cpu) != slot);
+        let fresh = self.tasks[slot].guest.as_ref().is_some_and(|guest| guest.fresh);
+        if self.first_cpu(slot) != slot || !alone || !fresh {
+            return Err(Error::BadState);
+        }
+        let last = first.checked_add(count).and_then(|end| end.checked_sub(1));
+        let (Ok(first), Some(Ok(last))) = (u16::try_from(first), last.map(u16::try_from)) else {
+            return Err(Error::BadArgument);
+        };
+        if count == 0 {
+            return Err(Error::BadArgument);
+        }
+        if KERNEL_PORTS.iter().any(|port| (first..=last).contains(port)) {
+            return Err(Error::Denied);
+        }
+        let bitmaps = self.port_bitmaps(slot)?;
+        for port in first..=last {
+            let at = bitmaps[usize::from(port >> 15)] + u64::from(port & 0x7fff) / 64 * 8;
+            let word = self.platform.load(at);
+            self.platform.store(at, word & !(1 << (port % 64)));
+        }
+        Ok(())
+    }
+
+    /// The bitmaps of a guest's own, in which every port exits at first.
+    fn port_bitmaps(&mut self, slot: usize) -> Result<[u64; 2], Error> {
+        if let Some(bitmaps) = self.tasks[slot].guest.as_ref().and_then(|guest| guest.ports) {
+            return Ok(bitmaps);
+        }
+        let lower = self.take_kernel(slot)?;
+        let upper = self.take_kernel(slot).inspect_err(|_| {
+            let payer = self.frames.release(frame(lower));
+            self.refund(payer);
+        })?;
+        for word in 0..PAGE / 8 {
+            self.platform.store(lower + word * 8, u64::MAX);
+            self.platform.store(upper + word * 8, u64::MAX);
+        }
+        if let Some(guest) = &mut self.tasks[slot].guest {
+            guest.ports = Some([lower, upper]);
+        }
+        Ok([lower, upper])
     }
 
     /// Takes a guest's processor off its work, as INIT does. What it was about to say or to be told is void.
@@ -179,6 +233,7 @@ impl<P: Platform> Kernel<'_, P> {
             launched: false,
             policy,
             zero,
+            ports: None,
             cr2: 0,
             debug: debug::RESET,
             arm: false,
@@ -208,6 +263,14 @@ impl<P: Platform> Kernel<'_, P> {
         self.platform.forget_guest(guest.vmcs, self.tasks[slot].root);
         let payer = self.frames.unshare(frame(guest.state));
         self.refund(payer);
+        // The bitmaps of ports belong to all its processors: the first one took them.
+        let parent = self.tasks[slot].parent.slot();
+        if let Some(bitmaps) = guest.ports.filter(|_| self.tasks[parent].guest.is_none()) {
+            for page in bitmaps {
+                let payer = self.frames.release(frame(page));
+                self.refund(payer);
+            }
+        }
         for page in [guest.vmcs, guest.msrs] {
             let payer = self.frames.release(frame(page));
             self.refund(payer);

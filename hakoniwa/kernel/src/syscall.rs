@@ -7,7 +7,7 @@ use crate::task::State;
 use hakoniwa_abi::{Call, Error, Info, PAGE, TaskId, layout, rights};
 
 /// The interrupt controllers' ports, which are the kernel's own.
-const KERNEL_PORTS: [u16; 4] = [0x20, 0x21, 0xa0, 0xa1];
+pub(crate) const KERNEL_PORTS: [u16; 4] = [0x20, 0x21, 0xa0, 0xa1];
 
 impl<P: Platform> Kernel<'_, P> {
     pub(crate) fn system_call(&mut self, me: usize) {
@@ -72,6 +72,10 @@ impl<P: Platform> Kernel<'_, P> {
             Call::GuestInject => self.guest_inject(me, id, b),
             Call::GuestCpu => self.guest_cpu(me, id),
             Call::GuestStop => self.guest_stop(me, id),
+            Call::GuestPorts => {
+                self.need(me, rights::PORTS)?;
+                self.guest_ports(me, id, b, d)
+            }
         }
     }
 

@@ -191,6 +191,11 @@ pub fn guest_cpu(guest: TaskId, state: u64, name: &str) -> Result<TaskId, Error>
     raw(Call::GuestCpu, [guest.0.into(), state, name_word(name), 0, 0, 0]).map(|id| TaskId(id as u32))
 }
 
+/// Lets a guest that has not begun use ports of the machine without exits.
+pub fn guest_ports(guest: TaskId, first: u16, count: u64) -> Result<(), Error> {
+    raw(Call::GuestPorts, [guest.0.into(), first.into(), count, 0, 0, 0]).map(drop)
+}
+
 /// Takes a guest's processor off its work, as INIT does.
 pub fn guest_stop(id: TaskId) -> Result<(), Error> {
     raw(Call::GuestStop, [id.0.into(), 0, 0, 0, 0, 0]).map(drop)

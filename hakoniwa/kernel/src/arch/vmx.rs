@@ -230,7 +230,7 @@ impl Vmx {
                 root,
                 vpid: slot as u64,
                 msr_bitmap: self.msr_bitmap,
-                io_bitmaps: [self.io_bitmap; 2],
+                io_bitmaps: guest.ports.unwrap_or([self.io_bitmap; 2]),
             };
             guest::initialise(&mut vmcs, &self.controls, guest, places);
             host_state(&mut vmcs, host, context as u64 + core::mem::offset_of!(Context, vector) as u64);

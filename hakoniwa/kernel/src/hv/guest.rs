@@ -65,6 +65,8 @@ pub struct Guest {
     pub policy: u64,
     /// The processor's time-stamp counter when the guest's time began: the same for all its processors.
     pub zero: u64,
+    /// The bitmaps of ports that exit, where it has some that do not; else all exit.
+    pub ports: Option<[u64; 2]>,
     /// CR2, which VMX does not switch.
     pub cr2: u64,
     /// DR0 to DR3, and DR6, DR7 as 4 and 5.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::paging::{self, Ept};
+use crate::platform::Platform;
 use crate::testing::world_of;
 use hakoniwa_abi::LARGE;
 
@@ -278,4 +279,46 @@ fn only_its_server_adds_starts_and_stops_a_guests_processors() {
     let quota = world.tasks[first.slot()].quota;
     world.tasks[first.slot()].used = quota - 2;
     assert_eq!(call(&mut world, init, Call::GuestCpu, &[first.0.into(), PAGE_AT, 0]), Err(Error::Quota));
+}
+
+#[test]
+fn a_server_opens_ports_that_are_its_own_and_before_the_guest_begins() {
+    let mut world = world();
+    let init = init(&world);
+    let (before, id) = (pages_in_use(&world), guest(&mut world));
+    let open =
+        |world: &mut World, by, first, count| call(world, by, Call::GuestPorts, &[id.0.into(), first, count]);
+    assert_eq!(open(&mut world, init, 0x21, 1), Err(Error::Denied), "the kernel's own");
+    assert_eq!(open(&mut world, init, 0, 0x10000), Err(Error::Denied));
+    for (first, count) in [(0x80, 0), (0xffff, 2), (0x10000, 1), (1, u64::MAX)] {
+        assert_eq!(open(&mut world, init, first, count), Err(Error::BadArgument), "{first:#x} {count:#x}");
+    }
+    assert!(world.tasks[id.slot()].guest.as_ref().unwrap().ports.is_none());
+    open(&mut world, init, 0x7fff, 2).unwrap();
+    open(&mut world, init, 0x80, 1).unwrap();
+    let [lower, upper] = world.tasks[id.slot()].guest.as_ref().unwrap().ports.unwrap();
+    let closed = |page| (0..512).map(|word| world.platform.load(page + word * 8).count_ones()).sum::<u32>();
+    assert_eq!((closed(lower), closed(upper)), (0x8000 - 2, 0x8000 - 1));
+    assert_eq!(world.platform.load(lower + 0x80 / 8) & 1, 0);
+    let second = more(&mut world, id, PAGE_AT + 0x8000);
+    let shared = world.tasks[second.slot()].guest.as_ref().unwrap().ports;
+    assert_eq!(shared, Some([lower, upper]));
+    assert_eq!(open(&mut world, init, 0x81, 1), Err(Error::BadState), "it has a second processor");
+    for at in [PAGE_AT, PAGE_AT + 0x1000, PAGE_AT + 0x8000] {
+        call(&mut world, init, Call::PageUnmap, &[0, at, 1]).unwrap();
+    }
+    call(&mut world, init, Call::TaskDestroy, &[id.0.into()]).unwrap();
+    assert_eq!(pages_in_use(&world), before + 3, "init's own tables");
+}
+
+#[test]
+fn without_the_right_to_ports_nobody_gives_them_to_a_guest() {
+    let mut world = world();
+    let init = init(&world);
+    let create = [0, 5, rights::HV, 60, 0];
+    let server = TaskId(call(&mut world, init, Call::TaskCreate, &create).unwrap() as u32);
+    call(&mut world, init, Call::TaskStart, &[server.0.into(), 0x40_0000, 0x7f_0000_0000]).unwrap();
+    call(&mut world, server, Call::PageAlloc, &[PAGE_AT, Access::WRITE.0, 1]).unwrap();
+    let id = call(&mut world, server, Call::GuestCreate, &[PAGE_AT, 3, 10]).unwrap();
+    assert_eq!(call(&mut world, server, Call::GuestPorts, &[id, 0x80, 1]), Err(Error::Denied));
 }

@@ -38,7 +38,7 @@ fn main(_: u64) -> u64 {
         }
     }
     let memory = rt::page_alloc(RAM, Access::WRITE, PAGES + 3);
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 12] = [
         ("tour", tour),
         ("a runaway with interrupts off", runaway),
         ("memory that is not there", wild),
@@ -48,6 +48,7 @@ fn main(_: u64) -> u64 {
         ("debug registers", debug),
         ("XCR0", extended),
         ("a large page", large),
+        ("ports", ports),
         ("a state that is none", invalid),
         ("wrong calls", wrong_calls),
     ];
@@ -80,6 +81,13 @@ fn start(code: &[u8], state: &State) -> Result<TaskId, Error> {
 
 /// The same with a policy.
 fn start_with(code: &[u8], state: &State, policy: u64) -> Result<TaskId, Error> {
+    let id = create(code, state, policy)?;
+    rt::task_start(id, 0, 0, 0)?;
+    Ok(id)
+}
+
+/// Not started yet.
+fn create(code: &[u8], state: &State, policy: u64) -> Result<TaskId, Error> {
     // SAFETY: these pages are mapped, and no guest runs.
     unsafe {
         core::ptr::write_bytes(ram(0), 0, (PAGES * PAGE) as usize);
@@ -89,7 +97,6 @@ fn start_with(code: &[u8], state: &State, policy: u64) -> Result<TaskId, Error> 
     let name = rt::name_word("guest");
     let id = TaskId(rt::raw(Call::GuestCreate, [STATE, 3, 40, name, policy, 0])? as u32);
     rt::page_map(id, RAM, 0, Access::GUEST, PAGES)?;
-    rt::task_start(id, 0, 0, 0)?;
     Ok(id)
 }
 
@@ -417,6 +424,25 @@ fn large() -> Result<bool, Error> {
     });
     rt::page_unmap(TaskId::KERNEL, BIG, LARGE / PAGE)?;
     result
+}
+
+/// Port 80h is the machine's, where this task has the right to it: what the guest writes, it reads. Others still exit.
+fn ports() -> Result<bool, Error> {
+    const DELAY: u16 = 0x80;
+    let mine = rt::port_read(DELAY) != Err(Error::Denied);
+    let id = create(sample::ports(), &real_mode(), 0)?;
+    let opened = rt::guest_ports(id, DELAY, 1);
+    if !mine {
+        rt::task_destroy(id)?;
+        return Ok(opened == Err(Error::Denied));
+    }
+    opened?;
+    rt::task_start(id, 0, 0, 0)?;
+    serve(id, |message| {
+        let [port, _, _, value, ..] = message.words;
+        println!("ports: {port:#x} tells {value:#x}");
+        Ok(Some((message.label, port, value) == (label::IO, 0x81, 0x5a)))
+    })
 }
 
 fn has_avx() -> bool {

@@ -433,6 +433,15 @@ large_start:
     out 0x80, eax
     .code16
 large_end:
+
+    // Ports that do not exit, then one that does.
+ports_start:
+    mov al, 0x5a
+    out 0x80, al
+    mov al, 0
+    in al, 0x80
+    out 0x81, al
+ports_end:
     .set extended_fault_at, extended_fault - extended_start + 0x1000
     .set extended_gdt_at, extended_gdt - extended_start + 0x1000
     .set extended_gdt_pointer_at, extended_gdt_pointer - extended_start + 0x1000
@@ -469,5 +478,6 @@ samples! {
     debug debug_start debug_end "Breakpoints and single steps.",
     extended extended_start extended_end "XSETBV and AVX registers.",
     large large_start large_end "Memory of a large page.",
+    ports ports_start ports_end "A port of the machine's own.",
     storm storm_start storm_end "Every kind of port, then a string instruction.",
 }

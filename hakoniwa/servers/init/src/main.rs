@@ -120,7 +120,7 @@ impl Test {
         let first = self.spawn("hello", 3, 0, me);
         self.exits("hello", first, 0);
         // Alone, so that what it counts is repeatable.
-        let alone = self.spawn("guests", 4, rights::HV, 0);
+        let alone = self.spawn("guests", 4, rights::HV | rights::PORTS, 0);
         self.exits("guests", alone, 0);
         let free = rt::info(Info::FreePages);
         let tasks = rt::info(Info::Tasks);

@@ -42,6 +42,7 @@ fn setup() -> Setup {
         launched: true,
         policy: 0,
         zero: 0,
+        ports: None,
         cr2: 0,
         debug: debug::RESET,
         arm: false,
