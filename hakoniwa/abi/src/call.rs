@@ -54,7 +54,7 @@ calls! {
     20 Log("length, up to 48 bytes in 6 words") -> "", "Writes to the kernel's log; a line appears when it is complete.";
     21 Info("what") -> "value", "Asks the kernel for one number.";
     22 GuestCreate("state page, priority, quota (pages), name (8 bytes), policy") -> "task", "Creates a guest task whose pager is the caller; PageMap gives it memory, TaskStart starts it from the state page.";
-    23 GuestInject("task, vector (100h: ask)") -> "1 if it can take one now", "Has a guest take an external interrupt as soon as it can, one at a time; or has its server told by a message when it can.";
+    23 GuestInject("task, vector (100h: ask, 200h: NMI)") -> "1 if it can take one now", "Has a guest take an external interrupt as soon as it can, one at a time, or an NMI; or has its server told by a message when it can take an interrupt.";
     24 GuestCpu("guest, state page, name (8 bytes)") -> "task", "Adds a processor to a guest of the caller: a task that shares the guest's memory, pager, priority, policy and time, is paid from the guest's quota, and waits for TaskStart as a processor waits for SIPI.";
     25 GuestStop("task") -> "", "Takes a guest's processor off its work, whatever it does, as INIT does; TaskStart starts it from the state page again.";
     26 GuestPorts("guest, first, count") -> "", "Lets a guest that has not begun use ports of the machine without exits: those that the caller may use itself.";

@@ -45,6 +45,9 @@ pub const INJECT: u64 = 0x100;
 /// What `GuestInject` takes instead of a vector: the server wants to be told when the guest can take an interrupt.
 pub const ASK: u64 = 0x100;
 
+/// What `GuestInject` takes for an NMI, which waits while the guest handles another; several that wait are one.
+pub const NMI: u64 = 0x200;
+
 /// A segment register with its hidden part. Access rights are as in VMX: bit 16 is unusable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]

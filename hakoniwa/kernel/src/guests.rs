@@ -16,7 +16,7 @@ use crate::platform::Platform;
 use crate::syscall::KERNEL_PORTS;
 use crate::task::{Reason, State};
 use hakoniwa_abi::guest::{
-    ASK, CAN_TAKE, TIME_ADDED, TIME_ZERO, VECTORS_PRESENT, label::RESUME_WITH_STATE, more, policy,
+    ASK, CAN_TAKE, NMI, TIME_ADDED, TIME_ZERO, VECTORS_PRESENT, label::RESUME_WITH_STATE, more, policy,
 };
 use hakoniwa_abi::message::{exit as code, label};
 use hakoniwa_abi::{Access, Error, Message, PAGE, TaskId, rights};
@@ -194,7 +194,7 @@ impl<P: Platform> Kernel<'_, P> {
         self.block(slot, State::Created);
         if let Some(guest) = &mut self.tasks[slot].guest {
             (guest.event, guest.pending, guest.wanted, guest.ask) = (None, None, false, Ask::Nothing);
-            (guest.debug, guest.arm) = (debug::RESET, false);
+            (guest.debug, guest.arm, guest.nmi) = (debug::RESET, false, false);
             for word in [VECTORS_PRESENT, more::PRESENT] {
                 self.platform.store(guest.state + word as u64 * 8, 0);
             }
@@ -244,6 +244,8 @@ impl<P: Platform> Kernel<'_, P> {
             stale: false,
             event: None,
             pending: None,
+            nmi: false,
+            nmi_window: false,
             wanted: false,
             window: false,
             timer: false,
@@ -284,6 +286,13 @@ impl<P: Platform> Kernel<'_, P> {
         if vector == ASK {
             guest.wanted = !halted;
             self.tasks[me].context.rdi = halted.into();
+            return Ok(());
+        }
+        if vector == NMI {
+            guest.nmi = true;
+            if halted {
+                self.wake(slot);
+            }
             return Ok(());
         }
         let vector = u8::try_from(vector).map_err(|_| Error::BadArgument)?;

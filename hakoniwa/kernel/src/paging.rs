@@ -122,7 +122,7 @@ fn find<F: Format>(platform: &impl Platform, root: u64, address: u64) -> Option<
 pub fn lookup<F: Format>(platform: &impl Platform, root: u64, address: u64) -> Option<Leaf> {
     let (place, level) = find::<F>(platform, root, address)?;
     let entry = platform.load(place);
-    let offset = if level == 2 { address % LARGE & ADDRESS } else { 0 };
+    let offset = if level == 2 { (address % LARGE) & ADDRESS } else { 0 };
     F::present(entry).then(|| Leaf { physical: (entry & ADDRESS) + offset, access: F::access(entry) })
 }
 
@@ -157,7 +157,7 @@ pub fn split<F: Format>(platform: &mut impl Platform, root: u64, address: u64, t
     let leaf = lookup_large::<F>(platform, root, address)?;
     let (place, _) = find::<F>(platform, root, address)?;
     for index in 0..PAGE / 8 {
-        platform.store(table + index * 8, leaf.physical + index * PAGE | F::leaf(leaf.access));
+        platform.store(table + index * 8, (leaf.physical + index * PAGE) | F::leaf(leaf.access));
     }
     platform.store(place, table | F::TABLE);
     Some(())

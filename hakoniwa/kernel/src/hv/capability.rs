@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_good_processor_gets_its_controls() {
         let controls = check(&haswell()).unwrap();
-        assert_eq!(controls.pin, 0x1f);
+        assert_eq!(controls.pin, 0x3f);
         assert_eq!(controls.secondary, 0x14ea);
     }
 

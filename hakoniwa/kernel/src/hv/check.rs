@@ -237,6 +237,8 @@ impl<V: Vmcs> Checker<'_, V> {
             Field::Interruptibility,
             !external || blocked & 3 == 0,
         );
+        let nmi = event >> 31 & 1 == 1 && event >> 8 & 7 == 2;
+        self.rule("an NMI is not blocked", Field::Interruptibility, !nmi || blocked & 0xa == 0);
         self.rule("the VMCS link pointer is all ones", Field::Link, self.read(Field::Link) == u64::MAX);
     }
 }
@@ -341,6 +343,7 @@ mod tests {
             (Field::EntryInterruption, 0x8000_0020, "an external interrupt needs RFLAGS.IF"),
             (Field::Interruptibility, 1, "blocking by STI needs RFLAGS.IF"),
             (Field::Interruptibility, 0x20, "interruptibility has no reserved bit"),
+            (Field::PendingDebug, 1 << 13, "pending debug exceptions have no reserved bit"),
             (Field::Activity, 4, "the activity state is known"),
             (Field::Link, 0, "the VMCS link pointer is all ones"),
         ] {

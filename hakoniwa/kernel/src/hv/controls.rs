@@ -19,8 +19,12 @@ pub type Control = (u32, &'static str, Need);
 use Need::*;
 
 /// Pin-based controls.
-pub const PIN: &[Control] =
-    &[(0, "external-interrupt exiting", On), (3, "NMI exiting", On), (6, "VMX-preemption timer", MaybeLater)];
+pub const PIN: &[Control] = &[
+    (0, "external-interrupt exiting", On),
+    (3, "NMI exiting", On),
+    (5, "virtual NMIs", On),
+    (6, "VMX-preemption timer", MaybeLater),
+];
 
 /// Primary processor-based controls.
 pub const PRIMARY: &[Control] = &[
@@ -31,6 +35,7 @@ pub const PRIMARY: &[Control] = &[
     (11, "RDPMC exiting", On),
     (19, "CR8-load exiting", On),
     (20, "CR8-store exiting", On),
+    (22, "NMI-window exiting", Later),
     (23, "MOV-DR exiting", On),
     (25, "I/O bitmaps", On),
     (28, "MSR bitmaps", On),
@@ -125,6 +130,8 @@ pub const RDTSCP: u64 = bit(SECONDARY, 3);
 pub const VPID: u64 = bit(SECONDARY, 5);
 /// Turns on exits when the guest can take an interrupt.
 pub const INTERRUPT_WINDOW: u64 = bit(PRIMARY, 2);
+/// Turns on exits when the guest can take an NMI.
+pub const NMI_WINDOW: u64 = bit(PRIMARY, 22);
 /// Turns on the preemption timer.
 pub const PREEMPTION_TIMER: u64 = bit(PIN, 6);
 /// Says that the guest is in long mode.
@@ -139,7 +146,7 @@ mod tests {
     #[test]
     fn required_bits_of_the_processor_are_kept() {
         let value = negotiate(PIN, ALL | 0x16).unwrap();
-        assert_eq!(value, 0x16 | 1 | 8);
+        assert_eq!(value, 0x16 | 1 | 8 | 0x20);
     }
 
     #[test]

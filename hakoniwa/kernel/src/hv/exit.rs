@@ -2,7 +2,7 @@
 
 use super::debug;
 use super::extended;
-use super::guest::{self, Ask, Event, Guest, INTERRUPTS};
+use super::guest::{self, Ask, Event, Guest, INTERRUPTS, NMI};
 use super::msr;
 use super::reason;
 use super::vmcs::{Field, Vmcs};
@@ -85,7 +85,7 @@ pub fn handle(
         reason::INIT | reason::SIPI => Action::Resume,
         reason::INTERRUPT_WINDOW if guest.wanted && guest.pending.is_none() => open(guest),
         // The entry injects.
-        reason::INTERRUPT_WINDOW => Action::Resume,
+        reason::INTERRUPT_WINDOW | reason::NMI_WINDOW => Action::Resume,
         reason::CPUID if guest.policy & policy::CPUID != 0 => {
             advance(vmcs);
             table(platform, guest, c);
@@ -101,8 +101,8 @@ pub fn handle(
         reason::HLT => {
             advance(vmcs);
             let on = vmcs.read(Field::GuestRflags) & INTERRUPTS != 0;
-            if vmcs.read(Field::PendingDebug) != 0 {
-                // A single step ends it at once.
+            if guest.nmi || vmcs.read(Field::PendingDebug) != 0 {
+                // An NMI or a single step ends it at once.
                 return Action::Resume;
             }
             if on && guest.pending.is_some() {
@@ -175,7 +175,9 @@ pub fn handle(
             }
         }
         reason::EPT_VIOLATION => {
-            let access = vmcs.read(Field::Qualification) & 7;
+            let qualification = vmcs.read(Field::Qualification);
+            block_again(vmcs, guest, qualification);
+            let access = qualification & 7;
             let words = [vmcs.read(Field::GuestPhysical), access, vmcs.read(Field::GuestLinear)];
             Action::Ask(with_event(Message::new(label::FAULT, &words), guest), true)
         }
@@ -206,11 +208,11 @@ fn ask_msr(vmcs: &impl Vmcs, guest: &mut Guest, ask: Ask, message: Message) -> A
 fn exception(vmcs: &mut impl Vmcs, guest: &mut Guest) -> Action {
     const HARDWARE: u64 = 3;
     const ALIGNMENT: u64 = 17;
-    const NMI: u64 = 2;
     let information = vmcs.read(Field::ExitInterruption);
     if information >> 8 & 7 == NMI {
         return Action::Resume;
     }
+    block_again(vmcs, guest, information);
     let (error, length) = match information & 0xff {
         ALIGNMENT => (vmcs.read(Field::ExitErrorCode), 0),
         // INT1 comes as an event of its own kind, with its length.
@@ -291,8 +293,9 @@ impl<P: Platform> Table<'_, P> {
 /// Vector, type, error-code flag, valid: bit 12 and above are undefined in what an exit tells of an event.
 const KEPT: u64 = 0x8000_0fff;
 
-/// An event that the exit interrupted is delivered with the next entry (SDM Vol. 3C, 27.2.4).
-fn keep_event(vmcs: &impl Vmcs, guest: &mut Guest) {
+/// An event that the exit interrupted is delivered with the next entry (SDM Vol. 3C, 27.2.4). An NMI blocks others only
+/// when it is delivered.
+fn keep_event(vmcs: &mut impl Vmcs, guest: &mut Guest) {
     let information = vmcs.read(Field::Vectoring);
     if information & 1 << 31 != 0 {
         guest.event = Some(Event {
@@ -300,8 +303,25 @@ fn keep_event(vmcs: &impl Vmcs, guest: &mut Guest) {
             error: vmcs.read(Field::VectoringErrorCode),
             length: vmcs.read(Field::ExitLength),
         });
+        if information >> 8 & 7 == NMI {
+            let blocked = vmcs.read(Field::Interruptibility);
+            vmcs.write(Field::Interruptibility, blocked & !NMI_BLOCKED);
+        }
     }
 }
+
+/// An IRET that faulted has ended the blocking of NMIs already: it begins again (27.2.3). `information` is what the exit
+/// tells in bit 12.
+fn block_again(vmcs: &mut impl Vmcs, guest: &Guest, information: u64) {
+    const UNBLOCKED: u64 = 1 << 12;
+    if information & UNBLOCKED != 0 && guest.event.is_none() {
+        let blocked = vmcs.read(Field::Interruptibility);
+        vmcs.write(Field::Interruptibility, blocked | NMI_BLOCKED);
+    }
+}
+
+/// Interruptibility: blocking by NMI.
+const NMI_BLOCKED: u64 = 8;
 
 fn other(vmcs: &impl Vmcs, guest: &Guest) -> Action {
     let words =

@@ -92,6 +92,10 @@ pub struct Guest {
     pub timer: bool,
     /// An external interrupt that waits until the guest can take it.
     pub pending: Option<u8>,
+    /// An NMI that waits until the guest can take it.
+    pub nmi: bool,
+    /// The NMI window is asked for in the VMCS.
+    pub nmi_window: bool,
     /// The server wants to be told when the guest can take an interrupt.
     pub wanted: bool,
     /// What the answer under way means.
@@ -124,6 +128,8 @@ const CR0_PAGING: u64 = 1 << 31;
 const EFER_ALLOWED: u64 = 0x901;
 const LME: u64 = 1 << 8;
 const LMA: u64 = 1 << 10;
+/// The vector of NMIs, and their type among events.
+pub const NMI: u64 = 2;
 /// RFLAGS.IF.
 pub const INTERRUPTS: u64 = 1 << 9;
 
@@ -462,11 +468,20 @@ pub fn before_entry(
     }
     let interrupts = vmcs.read(Field::GuestRflags) & INTERRUPTS != 0;
     let mut window = guest.wanted;
+    let mut nmi_window = false;
     if let Some(event) = guest.event.take() {
         vmcs.write(Field::EntryInterruption, event.information);
         vmcs.write(Field::EntryErrorCode, event.error);
         vmcs.write(Field::EntryLength, event.length);
         window |= guest.pending.is_some();
+        nmi_window = guest.nmi;
+    } else if guest.nmi && vmcs.read(Field::Interruptibility) & !4 | vmcs.read(Field::PendingDebug) == 0 {
+        vmcs.write(Field::EntryInterruption, 1 << 31 | NMI << 8 | NMI);
+        guest.nmi = false;
+        window |= guest.pending.is_some();
+    } else if guest.nmi {
+        window |= guest.pending.is_some();
+        nmi_window = true;
     } else if let Some(vector) = guest.pending {
         // A debug exception that waits comes first.
         let blocked = vmcs.read(Field::Interruptibility) & 3 | vmcs.read(Field::PendingDebug);
@@ -478,6 +493,7 @@ pub fn before_entry(
         }
     }
     set(vmcs, Field::Primary, controls::INTERRUPT_WINDOW, &mut guest.window, window);
+    set(vmcs, Field::Primary, controls::NMI_WINDOW, &mut guest.nmi_window, nmi_window);
     let timer = if interrupts { None } else { ticks() };
     set(vmcs, Field::Pin, controls::PREEMPTION_TIMER, &mut guest.timer, timer.is_some());
     if let Some(ticks) = timer {
@@ -488,7 +504,7 @@ pub fn before_entry(
 /// Whether the guest whose VMCS is current could take an interrupt before its next instruction.
 pub fn can_take(vmcs: &impl Vmcs, guest: &Guest) -> bool {
     let open = vmcs.read(Field::GuestRflags) & INTERRUPTS != 0 && vmcs.read(Field::Interruptibility) & 3 == 0;
-    open && guest.event.is_none() && guest.pending.is_none()
+    open && guest.event.is_none() && guest.pending.is_none() && !guest.nmi
 }
 
 /// Sets or clears a control if it is not so already.

@@ -18,6 +18,7 @@ reasons! {
     INIT = 3 "INIT",
     SIPI = 4 "SIPI",
     INTERRUPT_WINDOW = 7 "interrupt window",
+    NMI_WINDOW = 8 "NMI window",
     TASK_SWITCH = 9 "task switch",
     CPUID = 10 "CPUID",
     GETSEC = 11 "GETSEC",

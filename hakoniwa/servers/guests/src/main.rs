@@ -3,6 +3,9 @@
 #![no_std]
 #![no_main]
 
+mod memory;
+mod processors;
+mod registers;
 mod sample;
 
 use hakoniwa_abi::guest::{self, State, label};
@@ -38,17 +41,20 @@ fn main(_: u64) -> u64 {
         }
     }
     let memory = rt::page_alloc(RAM, Access::WRITE, PAGES + 3);
-    let tests: [(&str, Test); 12] = [
+    let tests: [(&str, Test); 15] = [
         ("tour", tour),
         ("a runaway with interrupts off", runaway),
         ("memory that is not there", wild),
         ("a storm of ports", storm),
         ("answers of the kernel", policy),
-        ("two processors", pair),
-        ("debug registers", debug),
-        ("XCR0", extended),
-        ("a large page", large),
-        ("ports", ports),
+        ("two processors", processors::pair),
+        ("debug registers", registers::debug),
+        ("XCR0", registers::extended),
+        ("a large page", memory::large),
+        ("ports", memory::ports),
+        ("NMIs", processors::nmi),
+        ("registers that break things", registers::crimes),
+        ("page tables that change", memory::tables),
         ("a state that is none", invalid),
         ("wrong calls", wrong_calls),
     ];
@@ -287,166 +293,6 @@ fn policy() -> Result<bool, Error> {
         }
         Ok(None)
     })
-}
-
-/// Lets the second processor begin at `address` in real mode, as SIPI does.
-fn sipi(id: TaskId, code: &[u8], address: u64) -> Result<(), Error> {
-    // SAFETY: these pages are mapped; the processor does not run, and the other one not there.
-    unsafe {
-        core::ptr::copy_nonoverlapping(code.as_ptr(), ram(address as usize), code.len());
-        (STATE_2 as *mut State).write(State::real_mode(0, address));
-    }
-    rt::task_start(id, 0, 0, 0)
-}
-
-/// Two processors of one guest share its memory and its time; one is stopped and started again.
-fn pair() -> Result<bool, Error> {
-    let id = start(sample::first(), &real_mode())?;
-    let other = rt::guest_cpu(id, STATE_2, "guest.1")?;
-    let mut told = 0;
-    loop {
-        let received = rt::receive()?;
-        let (sender, [port, _, _, value, ..]) = (received.sender, received.message.words);
-        if received.message.label != label::IO {
-            continue;
-        }
-        match (sender, port, value) {
-            (from, 0x80, 1) if from == id => sipi(other, sample::second(), 0x2000)?,
-            (from, 0x81, 1) if from == other => told += 1,
-            (from, 0x80, 2) if from == id => {
-                rt::guest_stop(other)?;
-                sipi(other, sample::again(), 0x2800)?;
-            }
-            (from, 0x80, last) if from == id => {
-                let refused = rt::task_destroy(other) == Err(Error::Denied);
-                rt::task_destroy(id)?;
-                println!("two processors took turns: {}", last == 3);
-                return Ok(told == 1 && last == 3 && refused && rt::guest_stop(other) == Err(Error::BadTask));
-            }
-            _ => {
-                println!("two processors: port {port:#x}, value {value:#x}");
-                rt::task_destroy(id)?;
-                return Ok(false);
-            }
-        }
-        go_on(sender, &[])?;
-    }
-}
-
-/// Runs a guest that announces these values in order at port 0x80, and writes to port 0x81 in between. `word` lies in its
-/// memory.
-fn announces(code: &[u8], policy: u64, word: u32, expected: &[u64]) -> Result<bool, Error> {
-    let id = start_with(code, &real_mode(), policy)?;
-    // SAFETY: the page is mapped, and the guest has not run yet.
-    unsafe { ram(sample::WORD).cast::<u32>().write_volatile(word) };
-    let mut announced = 0;
-    serve(id, |message| {
-        let [port, _, _, value, ..] = message.words;
-        if message.label != label::IO || port == 0x80 && expected.get(announced) != Some(&value) {
-            println!("announcement {announced}: {:#x} {port:#x} {value:#x}", message.label);
-            return Ok(Some(false));
-        }
-        announced += usize::from(port == 0x80);
-        if announced == expected.len() {
-            return Ok(Some(true));
-        }
-        go_on(id, &[]).map(|()| None)
-    })
-}
-
-/// The causes in DR6: a fetch, a write, three steps of which one is an instruction that exits. A breakpoint on this
-/// server's code is never met.
-fn debug() -> Result<bool, Error> {
-    let here = go_on as *const () as u32;
-    let expected = [0xffff_0ff1, 0xffff_0ff2, 0xffff_4ff0, 3, here.into()];
-    announces(sample::debug(), guest::policy::CPUID, here, &expected)
-}
-
-/// Five refusals; OSXSAVE in CPUID; registers that are zero in a new guest and stay what they are.
-fn extended() -> Result<bool, Error> {
-    if !has_avx() {
-        return Ok(true);
-    }
-    let table = [1, 1 | guest::ANY_SUBLEAF << 32, 0, 0];
-    // SAFETY: as in `policy`.
-    unsafe {
-        let place = (STATE as *mut u64).add(guest::CPUID_COUNT);
-        table.iter().enumerate().for_each(|(n, word)| place.add(n).write(*word));
-    }
-    let pattern = now() as u32 | 1;
-    announces(sample::extended(), guest::policy::CPUID, pattern, &[7, 5, 1 << 27, 0, 0])
-}
-
-/// Flat 32-bit protected mode.
-fn flat() -> State {
-    let mut state = real_mode();
-    state.control[0] |= 1;
-    for (number, access) in [(0, 0xc093), (1, 0xc09b), (2, 0xc093), (3, 0xc093), (4, 0xc093), (5, 0xc093)] {
-        state.segments[number].limit = 0xffff_ffff;
-        state.segments[number].access = access;
-    }
-    state
-}
-
-/// Memory that the guest has as one large page: the server's, all of it, and gone where a page of it was taken away.
-fn large() -> Result<bool, Error> {
-    /// Its words in this task, the first four of which the guest reads.
-    const BIG: u64 = layout::WINDOWS + LARGE;
-    const AT: u64 = LARGE;
-    let word = |offset: u64| (BIG + offset) as *mut u32;
-    rt::page_alloc(BIG, Access::WRITE, LARGE / PAGE)?;
-    for (offset, value) in [(0, 1), (0x3f_f000 - AT, 2), (0x4000, 3)] {
-        // SAFETY: just mapped.
-        unsafe { word(offset).write_volatile(value) };
-    }
-    let id = start(sample::large(), &flat())?;
-    rt::page_map(id, BIG, AT, Access::GUEST, LARGE / PAGE)?;
-    let (mut announced, mut missed) = (0, 0);
-    let result = serve(id, |message| {
-        let [port, access, _, value, ..] = message.words;
-        match (message.label, announced) {
-            (label::IO, 0) if value == 1 => {}
-            (label::IO, 1) if value == 2 => rt::page_unmap(id, AT + 0x3000, 1)?,
-            (label::IO, 2) if value == 3 => {}
-            (label::IO, 3) => return Ok(Some(value == 0x1234 && missed == 1)),
-            (label::FAULT, 3) if port == AT + 0x3000 && access & 1 != 0 => {
-                missed += 1;
-                rt::page_map(id, BIG + 0x3000, AT + 0x3000, Access::GUEST, 1)?;
-                return go_on(id, &[]).map(|()| None);
-            }
-            (other, _) => {
-                println!("a large page: message {other:#x} {port:#x} {value:#x} after {announced}");
-                return Ok(Some(false));
-            }
-        }
-        announced += 1;
-        go_on(id, &[]).map(|()| None)
-    });
-    rt::page_unmap(TaskId::KERNEL, BIG, LARGE / PAGE)?;
-    result
-}
-
-/// Port 80h is the machine's, where this task has the right to it: what the guest writes, it reads. Others still exit.
-fn ports() -> Result<bool, Error> {
-    const DELAY: u16 = 0x80;
-    let mine = rt::port_read(DELAY) != Err(Error::Denied);
-    let id = create(sample::ports(), &real_mode(), 0)?;
-    let opened = rt::guest_ports(id, DELAY, 1);
-    if !mine {
-        rt::task_destroy(id)?;
-        return Ok(opened == Err(Error::Denied));
-    }
-    opened?;
-    rt::task_start(id, 0, 0, 0)?;
-    serve(id, |message| {
-        let [port, _, _, value, ..] = message.words;
-        println!("ports: {port:#x} tells {value:#x}");
-        Ok(Some((message.label, port, value) == (label::IO, 0x81, 0x5a)))
-    })
-}
-
-fn has_avx() -> bool {
-    core::arch::x86_64::__cpuid(1).ecx >> 28 & 1 == 1
 }
 
 /// A state that VT-x refuses is the server's problem, with the reason, and nobody else's.

@@ -5,6 +5,25 @@
 
 use core::arch::global_asm;
 
+macro_rules! samples {
+    ($($name:ident $start:ident $end:ident $what:literal,)*) => {
+        unsafe extern "C" {
+            $(static $start: u8; static $end: u8;)*
+        }
+
+        $(#[doc = $what]
+        pub fn $name() -> &'static [u8] {
+            let (start, end) = (&raw const $start, &raw const $end);
+            // SAFETY: both are labels around bytes of this program's read-only data.
+            unsafe { core::slice::from_raw_parts(start, end as usize - start as usize) }
+        })*
+    };
+}
+
+pub mod memory;
+pub mod processors;
+pub mod registers;
+
 /// Where the code goes.
 pub const ADDRESS: u64 = 0x1000;
 /// The vector that the server injects; its handler counts at [`COUNTER`].
@@ -212,272 +231,16 @@ policy_handler:
     iret
 policy_end:
 
-    // Two processors hand a turn to and fro; each compares its time-stamp counter with what the other saw last.
-first_start:
-    xor ax, ax
-    mov ds, ax
-    mov al, 1
-    out 0x80, al
-    mov cx, 20
-8:  rdtsc
-    mov ebx, eax
-    sub ebx, [0x704]
-    js 10f
-    mov [0x708], eax
-    mov byte ptr [0x700], 1
-9:  pause
-    cmp byte ptr [0x700], 0
-    jne 9b
-    loop 8b
-    mov al, 2
-    out 0x80, al
-11: pause
-    cmp byte ptr [0x710], 0
-    je 11b
-    mov al, 3
-    out 0x80, al
-10: mov al, 0xff
-    out 0x80, al
-    hlt
-first_end:
-
-second_start:
-    xor ax, ax
-    mov ds, ax
-    mov al, 1
-    out 0x81, al
-12: pause
-    cmp byte ptr [0x700], 1
-    jne 12b
-    rdtsc
-    mov ebx, eax
-    sub ebx, [0x708]
-    js 13f
-    mov [0x704], eax
-    mov byte ptr [0x700], 0
-    jmp 12b
-13: mov al, 0xff
-    out 0x81, al
-    hlt
-second_end:
-
-again_start:
-    xor ax, ax
-    mov ds, ax
-    inc byte ptr [0x710]
-14: jmp 14b
-again_end:
-
-    // Debug registers: a breakpoint on an instruction, one on data, single steps over an instruction that exits; then one
-    // at an address where the server runs code, which only the guest may meet.
-debug_start:
-    xor ax, ax
-    mov ds, ax
-    mov ss, ax
-    mov sp, 0x1000
-    mov word ptr [4], offset debug_handler_at
-    mov word ptr [6], 0
-    mov eax, offset debug_stop_at
-    mov dr0, eax
-    mov eax, 1
-    mov dr7, eax
-debug_stop:
-    nop
-    mov eax, [0x744]
-    out 0x80, eax
-    mov dword ptr [0x744], 0
-    mov eax, 0x740
-    mov dr1, eax
-    mov eax, 0x100004
-    mov dr7, eax
-    mov byte ptr [0x740], 1
-    mov eax, [0x744]
-    out 0x80, eax
-    mov dword ptr [0x744], 0
-    mov byte ptr [0x748], 0
-    pushf
-    pushf
-    pop ax
-    or ax, 0x100
-    push ax
-    popf
-    nop
-    cpuid
-    popf
-    mov eax, [0x744]
-    out 0x80, eax
-    mov al, [0x748]
-    out 0x80, al
-    mov eax, [0x730]
-    mov dr3, eax
-    mov eax, 0x40
-    mov dr7, eax
-    mov cx, 10
-15: out 0x81, al
-    loop 15b
-    mov eax, dr3
-    out 0x80, eax
-debug_handler:
-    push eax
-    mov eax, dr6
-    or [0x744], eax
-    inc byte ptr [0x748]
-    mov eax, 0xffff0ff0
-    mov dr6, eax
-    mov eax, 0x400
-    mov dr7, eax
-    pop eax
-    iret
-debug_end:
-    .set debug_handler_at, debug_handler - debug_start + 0x1000
-    .set debug_stop_at, debug_stop - debug_start + 0x1000
-
-    // XSETBV: what it must refuse, then AVX registers that nobody else sees or changes.
-extended_start:
-    xor ax, ax
-    mov ds, ax
-    mov ss, ax
-    mov sp, 0x1000
-    mov word ptr [13 * 4], offset extended_fault_at
-    mov word ptr [13 * 4 + 2], 0
-    mov eax, 0x40600
-    mov cr4, eax
-    xor edx, edx
-    xor ecx, ecx
-    xor eax, eax
-    xsetbv
-    mov al, 2
-    xsetbv
-    mov al, 5
-    xsetbv
-    mov eax, 0x80000007
-    xsetbv
-    mov eax, 7
-    inc cx
-    xsetbv
-    dec cx
-    xsetbv
-    xgetbv
-    out 0x80, al
-    mov al, [0x720]
-    out 0x80, al
-    mov eax, 1
-    cpuid
-    mov eax, ecx
-    out 0x80, eax
-    lgdt [extended_gdt_pointer_at]
-    mov eax, cr0
-    inc ax
-    mov cr0, eax
-    .byte 0xea                  // far jump
-    .word extended_32_at, 8
-extended_fault:
-    push bp
-    mov bp, sp
-    add word ptr [bp + 2], 3
-    inc byte ptr [0x720]
-    pop bp
-    iret
-    .balign 8
-extended_gdt:
-    .quad 0, 0x00cf9b000000ffff, 0x00cf93000000ffff
-extended_gdt_pointer:
-    .word 23
-    .long extended_gdt_at
-    .code32
-extended_32:
-    mov eax, 16
-    mov ds, eax
-    // Zero in a new guest, both halves.
-    vextractf128 xmm7, ymm6, 1
-    vpor xmm7, xmm7, xmm6
-    vmovd eax, xmm7
-    out 0x80, eax
-    mov esi, [0x730]
-    vmovd xmm0, esi
-    vinsertf128 ymm6, ymm0, xmm0, 1
-    mov ecx, 50
-16: out 0x81, al
-    vextractf128 xmm7, ymm6, 1
-    vmovd ebx, xmm7
-    cmp ebx, esi
-    jne 17f
-    loop 16b
-    // Without AVX for a while: what it had stays.
-    xor edx, edx
-    mov eax, 3
-    xsetbv
-    out 0x81, al
-    mov al, 7
-    xsetbv
-    vextractf128 xmm7, ymm6, 1
-    vmovd eax, xmm7
-    xor eax, esi
-    out 0x80, eax
-17: mov al, 0xff
-    out 0x80, al
-    .code16
-extended_end:
-
-    // Entered in flat 32-bit mode: memory of a large page at 2 MiB, of which the server takes a part away.
-    .code32
-large_start:
-    mov eax, [0x200000]
-    out 0x80, eax
-    mov dword ptr [0x203000], 0x1234
-    mov eax, [0x3ff000]
-    out 0x80, eax
-    mov eax, [0x204000]
-    out 0x80, eax
-    mov eax, [0x203000]
-    out 0x80, eax
-    .code16
-large_end:
-
-    // Ports that do not exit, then one that does.
-ports_start:
-    mov al, 0x5a
-    out 0x80, al
-    mov al, 0
-    in al, 0x80
-    out 0x81, al
-ports_end:
-    .set extended_fault_at, extended_fault - extended_start + 0x1000
-    .set extended_gdt_at, extended_gdt - extended_start + 0x1000
-    .set extended_gdt_pointer_at, extended_gdt_pointer - extended_start + 0x1000
-    .set extended_32_at, extended_32 - extended_start + 0x1000
     .set policy_handler_at, policy_handler - policy_start + 0x1000
     .code64
     .text
 "#
 );
 
-macro_rules! samples {
-    ($($name:ident $start:ident $end:ident $what:literal,)*) => {
-        unsafe extern "C" {
-            $(static $start: u8; static $end: u8;)*
-        }
-
-        $(#[doc = $what]
-        pub fn $name() -> &'static [u8] {
-            let (start, end) = (&raw const $start, &raw const $end);
-            // SAFETY: both are labels around bytes of this program's read-only data.
-            unsafe { core::slice::from_raw_parts(start, end as usize - start as usize) }
-        })*
-    };
-}
-
 samples! {
     tour sample_start sample_end "Every phase.",
     runaway runaway_start runaway_end "Interrupts off, for ever.",
     wild wild_start wild_end "Reads memory that it does not have.",
     policy policy_start policy_end "CPUID a thousand times, then HLT.",
-    first first_start first_end "A processor that asks for another and takes turns with it.",
-    second second_start second_end "The other.",
-    again again_start again_end "What the other does after it was stopped: tells, then spins.",
-    debug debug_start debug_end "Breakpoints and single steps.",
-    extended extended_start extended_end "XSETBV and AVX registers.",
-    large large_start large_end "Memory of a large page.",
-    ports ports_start ports_end "A port of the machine's own.",
     storm storm_start storm_end "Every kind of port, then a string instruction.",
 }

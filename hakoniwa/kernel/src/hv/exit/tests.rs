@@ -53,6 +53,8 @@ fn setup() -> Setup {
         stale: false,
         event: None,
         pending: None,
+        nmi: false,
+        nmi_window: false,
         wanted: false,
         window: false,
         timer: false,
@@ -417,4 +419,54 @@ fn an_interrupt_that_waits_is_taken_before_its_server_is_told_of_a_window() {
     s.enter();
     assert_eq!((s.vmcs.read(Field::EntryInterruption), s.guest.pending), (0x8000_0040, None));
     assert!(s.guest.window, "the next one is still wanted");
+}
+
+#[test]
+fn an_nmi_comes_before_an_interrupt_and_whatever_if_says() {
+    let mut s = setup();
+    (s.guest.nmi, s.guest.pending) = (true, Some(0x40));
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0202);
+    assert_ne!(s.vmcs.read(Field::Primary) & 4, 0, "the interrupt waits for its window");
+}
+
+#[test]
+fn an_nmi_waits_until_another_is_over() {
+    const WINDOW: u64 = 1 << 22;
+    let mut s = setup();
+    s.guest.nmi = true;
+    s.vmcs.write(Field::Interruptibility, 8);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0);
+    assert_ne!(s.vmcs.read(Field::Primary) & WINDOW, 0);
+    s.vmcs.write(Field::Interruptibility, 0);
+    assert_eq!(s.exit(reason::NMI_WINDOW, 0), Action::Resume);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0202);
+    assert_eq!(s.vmcs.read(Field::Primary) & WINDOW, 0);
+}
+
+#[test]
+fn an_nmi_whose_delivery_was_cut_short_blocks_nothing_yet() {
+    let mut s = setup();
+    s.vmcs.write(Field::Vectoring, 0x8000_0202);
+    s.vmcs.write(Field::Interruptibility, 8);
+    s.exit(reason::EPT_VIOLATION, 2);
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0202);
+    assert_eq!(s.vmcs.read(Field::Interruptibility), 0);
+}
+
+#[test]
+fn an_iret_that_faulted_leaves_nmis_blocked() {
+    let mut s = setup();
+    s.exit(reason::EPT_VIOLATION, 1 << 12 | 1);
+    assert_eq!(s.vmcs.read(Field::Interruptibility), 8);
+}
+
+#[test]
+fn an_nmi_ends_a_halt() {
+    let mut s = setup();
+    (s.guest.policy, s.guest.nmi) = (policy::HALT, true);
+    assert_eq!(s.exit(reason::HLT, 0), Action::Resume);
 }
