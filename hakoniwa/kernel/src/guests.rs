@@ -1,11 +1,11 @@
 //! Guest tasks among the others: created and fed by their server, which is their pager.
 
 use crate::Kernel;
-use crate::hv::check::{self, Broken};
+use crate::hv::check::{self, Broken, before};
 use crate::hv::exit::{self, Action};
 use crate::hv::guest::{self, Ask};
 use crate::hv::msr::SWITCHED;
-use crate::hv::reason::Counts;
+use crate::hv::reason::{self, Counts};
 use crate::hv::vmcs::{Field, Vmcs};
 use crate::hv::{Guest, guest::HOST_MSRS};
 use crate::hv::{debug, extended};
@@ -353,26 +353,36 @@ impl<P: Platform> Kernel<'_, P> {
         action
     }
 
-    /// A VM entry failed because of the guest's state: says by which rules.
+    /// A VM entry failed because of the guest's state or the MSRs to load: says by which rules.
     fn explain(&mut self, slot: usize, vmcs: &impl Vmcs) {
-        let mut known = false;
-        for Broken { rule, field, value } in check::check(vmcs) {
-            known = true;
-            self.report(slot, format_args!("VM entry refused: {rule}, but {field:?} = {value:#x}"));
-        }
-        if !known {
-            let reason = vmcs.read(Field::ExitReason) & 0xffff;
-            self.report(
-                slot,
-                format_args!("VM entry refused with reason {reason}, by a rule not known here"),
-            );
+        let reason = vmcs.read(Field::ExitReason) & 0xffff;
+        if reason == reason::INVALID_MSR {
+            let number = vmcs.read(Field::Qualification).wrapping_sub(1).min(SWITCHED.len() as u64);
+            let at = self.tasks[slot].guest.as_ref().map_or(0, |guest| guest.msrs) + number * 16;
+            let [index, value] = [at, at + 8].map(|at| self.platform.load(at));
+            self.report(slot, format_args!("VM entry refused: MSR {index:#x} cannot be {value:#x}"));
+        } else if !self.tell(slot, check::check(vmcs)) {
+            let text = "by a rule not known here";
+            self.report(slot, format_args!("VM entry refused with reason {reason}, {text}"));
         }
     }
 
+    /// Writes broken rules to the log; false if there are none.
+    fn tell(&mut self, slot: usize, rules: impl Iterator<Item = Broken>) -> bool {
+        let mut known = false;
+        for Broken { rule, field, value } in rules {
+            known = true;
+            self.report(slot, format_args!("VM entry refused: {rule}, but {field:?} = {value:#x}"));
+        }
+        known
+    }
+
     /// A VM entry failed before it began: the VMCS is wrong, which is the kernel's fault, and only this guest's end.
-    pub fn guest_failed(&mut self, error: u64) {
+    pub fn guest_failed(&mut self, vmcs: &impl Vmcs) {
         let slot = self.current;
-        self.report(slot, format_args!("VM instruction error {error}"));
+        let error = vmcs.read(Field::InstructionError);
+        self.report(slot, format_args!("VM instruction error {error}: {}", before::meaning(error)));
+        self.tell(slot, before::check(vmcs));
         self.end(slot, code::FAULT);
     }
 }

@@ -12,7 +12,6 @@ use super::{pic, serial};
 use core::arch::asm;
 use hakoniwa_kernel::context::{Context, USER_FLAGS};
 use hakoniwa_kernel::hv::exit::{self, Action};
-use hakoniwa_kernel::hv::vmcs::{Field, Vmcs};
 use hakoniwa_kernel::task::State;
 use hakoniwa_kernel::{Kernel, task::Task};
 
@@ -116,7 +115,7 @@ impl PerCpu {
         }
         let now = clock.now();
         match vector {
-            vmx::FAILED => kernel.guest_failed(vmx::Current.read(Field::InstructionError)),
+            vmx::FAILED => kernel.guest_failed(&vmx::Current),
             entry::OPEN => {}
             SYSCALL => kernel.call(now),
             0..32 if cs & 3 == 0 => {

@@ -1,5 +1,7 @@
 //! The checks of VM entry on the guest's state (SDM Vol. 3C, 26.3), so that a refused entry says which rule it broke.
 
+pub mod before;
+
 use super::controls::LONG_MODE;
 use super::vmcs::{Field, Vmcs, segment};
 use hakoniwa_abi::guest::Segment;
@@ -244,13 +246,13 @@ impl<V: Vmcs> Checker<'_, V> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     extern crate std;
     use super::*;
     use std::collections::BTreeMap;
     use std::vec::Vec;
 
-    struct Fake(BTreeMap<Field, u64>);
+    pub struct Fake(BTreeMap<Field, u64>);
 
     impl Vmcs for Fake {
         fn read(&self, field: Field) -> u64 {
@@ -263,7 +265,7 @@ mod tests {
     }
 
     /// Real mode, as after reset.
-    fn real_mode() -> Fake {
+    pub fn real_mode() -> Fake {
         let mut vmcs = Fake(BTreeMap::new());
         for (field, value) in [
             (Field::GuestCr0, 0x30),
