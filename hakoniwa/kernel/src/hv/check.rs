@@ -246,7 +246,7 @@ impl<V: Vmcs> Checker<'_, V> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     extern crate std;
     use super::*;
     use std::collections::BTreeMap;

@@ -1,6 +1,10 @@
 //! Guests among the other tasks: their memory, their processors, who may do what to them.
 
 use super::*;
+use crate::hv::check::tests::real_mode;
+use crate::hv::exit::Action;
+use crate::hv::reason;
+use crate::hv::vmcs::{Field, Vmcs};
 use crate::paging::{self, Ept};
 use crate::platform::Platform;
 use crate::testing::world_of;
@@ -321,4 +325,56 @@ fn without_the_right_to_ports_nobody_gives_them_to_a_guest() {
     call(&mut world, server, Call::PageAlloc, &[PAGE_AT, Access::WRITE.0, 1]).unwrap();
     let id = call(&mut world, server, Call::GuestCreate, &[PAGE_AT, 3, 10]).unwrap();
     assert_eq!(call(&mut world, server, Call::GuestPorts, &[id, 0x80, 1]), Err(Error::Denied));
+}
+
+#[test]
+fn a_processor_that_waits_in_a_loop_leaves_its_turn_to_the_other() {
+    let mut world = world();
+    let first = guest(&mut world);
+    let second = more(&mut world, first, PAGE_AT + 0x8000);
+    let init = init(&world);
+    for id in [first, second] {
+        call(&mut world, init, Call::TaskStart, &[id.0.into(), 0, 0, 0]).unwrap();
+    }
+    receive(&mut world, init);
+    let waits = world.pick(0);
+    assert_eq!(world.pick(1), waits, "within its slice");
+    let mut vmcs = real_mode();
+    vmcs.write(Field::ExitReason, reason::PAUSE);
+    assert_eq!(world.guest_exit(&mut vmcs), Action::Yield);
+    let other = world.pick(2);
+    assert_ne!(waits, other);
+    assert!([first, second].iter().any(|id| id.slot() == other));
+}
+
+#[test]
+fn an_msr_that_an_entry_cannot_load_is_named() {
+    let mut world = world();
+    let id = guest(&mut world);
+    let init = init(&world);
+    call(&mut world, init, Call::TaskStart, &[id.0.into(), 0, 0, 0]).unwrap();
+    receive(&mut world, init);
+    world.current = id.slot();
+    let mut vmcs = real_mode();
+    vmcs.write(Field::ExitReason, 1 << 31 | reason::INVALID_MSR);
+    vmcs.write(Field::Qualification, 2);
+    assert!(matches!(world.guest_exit(&mut vmcs), Action::Ask(..)));
+    assert!(world.platform.log.contains("MSR 0xc0000082 cannot be 0x0"), "{}", world.platform.log);
+}
+
+#[test]
+fn a_vmcs_that_is_wrong_ends_its_guest_with_the_reason() {
+    let mut world = world();
+    let id = guest(&mut world);
+    world.current = id.slot();
+    let mut vmcs = real_mode();
+    vmcs.write(Field::InstructionError, 8);
+    world.guest_failed(&vmcs);
+    assert!(
+        world.platform.log.contains("VM instruction error 8: the host's state"),
+        "{}",
+        world.platform.log
+    );
+    assert!(world.platform.log.contains("the host's CR4 has VMXE, PAE, but HostCr4 = 0x0"));
+    assert_ne!(world.tasks[id.slot()].state, State::Ready);
 }

@@ -328,6 +328,13 @@ fn wrong_calls() -> Result<bool, Error> {
         rt::raw(Call::GuestInject, [id.0.into(), 257, 0, 0, 0, 0]) == Err(Error::BadArgument),
         inject(id).is_ok() && inject(id) == Err(Error::BadState),
         rt::page_map(TaskId::KERNEL, RAM, RAM + 0x100_0000, Access::GUEST, 1) == Err(Error::BadArgument),
+        rt::guest_cpu(id, layout::IMAGE, "") == Err(Error::NotMapped),
+        rt::guest_cpu(id, u64::MAX, "") == Err(Error::NotMapped),
+        rt::guest_cpu(TaskId(me as u32), STATE_2, "") == Err(Error::Denied),
+        rt::guest_cpu(TaskId(u32::MAX), STATE_2, "") == Err(Error::BadTask),
+        rt::guest_stop(TaskId(me as u32)) == Err(Error::Denied),
+        rt::guest_ports(id, 0x20, 1) == Err(Error::Denied),
+        rt::guest_ports(id, 0, 0x1_0000) == Err(Error::Denied),
     ];
     answers
         .iter()
