@@ -17,6 +17,7 @@ use crate::engine::{self, Engine};
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::incoming::Incoming;
+use crate::io_thread::IoThreads;
 use crate::machine::Machine;
 use crate::sink::Sinks;
 use crate::stdin::Stdin;
@@ -40,6 +41,7 @@ struct Assembly {
     bios: Option<Bios>,
     kernel: Option<Kernel>,
     devices: Devices,
+    io_threads: Option<IoThreads>,
     image: Option<Arc<[u8]>>,
     ram: u64,
 }
@@ -73,6 +75,7 @@ impl Machine {
             bios: made.bios,
             kernel: made.kernel,
             virtio_disks: made.devices.disks,
+            io_threads: made.io_threads,
             inlet: config.inlet(),
             image: made.image,
             ram: made.ram,
@@ -200,6 +203,7 @@ fn bare(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
         bios: None,
         kernel: None,
         devices: Devices::default(),
+        io_threads: None,
         image: Some(image),
         ram: len,
     })
@@ -231,7 +235,9 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
     let memory = layout.memory(slab(layout.slab_len())?, &firmware.rom).map_err(map_error)?;
     let (engine, irqs) = engine::make(config, &memory, notes)?;
     let virtual_clock = engine.counts() && config.clock != Some(ClockKind::Host);
-    let mut devices = devices::open(config, kernel.is_some(), virtual_clock)?;
+    // A trace shows every access, also those that would only ring a bell.
+    let mut io_threads = if config.trace.is_none() { IoThreads::of(&engine) } else { None };
+    let mut devices = devices::open(config, kernel.is_some(), virtual_clock, io_threads.as_mut())?;
     let rtc = config.rtc.unwrap_or_else(|| if virtual_clock { Y2K } else { now() });
     let pc = Pc::new(
         PcConfig {
@@ -258,6 +264,7 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
         bios: firmware.builtin.then(|| boot::bios(kernel.as_ref())),
         kernel,
         devices,
+        io_threads,
         image: None,
         ram: layout.ram,
     })

@@ -9,10 +9,11 @@ use hako_chips::pci::{Bdf, ConfigSpace, PciDevice};
 use hako_chips::{Block, BlockError};
 use hako_mem::{PAGE_SIZE, Slab, SlabOffset};
 use hako_virtio::rng::{Entropy, Seeded, rng};
-use hako_virtio::{Balloon, BlkConfig, ConsoleSize, Flavour, Reclaim, balloon, blk, console};
+use hako_virtio::{Balloon, BlkConfig, ConsoleSize, Flavour, Function, Reclaim, balloon, blk, console};
 
 use crate::config::{Config, DiskInterface, DiskSpec, SinkSpec};
 use crate::error::Error;
+use crate::io_thread::IoThreads;
 use crate::{disk, terminal};
 
 /// What the entropy source gives under the virtual clock: the same in every run.
@@ -134,12 +135,18 @@ pub(crate) struct Devices {
 }
 
 impl Devices {
-    /// Puts a function into the next slot.
-    fn plug(&mut self, function: Plug) -> Bdf {
+    /// The next slot.
+    fn slot(&self) -> Bdf {
         let slot = usize::from(FIRST_SLOT) + self.pci.len();
-        self.pci.push(function);
         // That they are too many is found when all are there.
         Bdf::new(0, u8::try_from(slot).unwrap_or(u8::MAX), 0)
+    }
+
+    /// Puts a function into the next slot.
+    fn plug(&mut self, function: Plug) -> Bdf {
+        let at = self.slot();
+        self.pci.push(function);
+        at
     }
 }
 
@@ -148,8 +155,13 @@ pub(crate) fn interface(spec: &DiskSpec, kernel: bool) -> DiskInterface {
     spec.interface.unwrap_or(if kernel { DiskInterface::Virtio } else { DiskInterface::Ide })
 }
 
-/// Makes the devices.
-pub(crate) fn open(config: &Config, kernel: bool, repeatable: bool) -> Result<Devices, Error> {
+/// Makes the devices. Disks are served by threads, where there are such.
+pub(crate) fn open(
+    config: &Config,
+    kernel: bool,
+    repeatable: bool,
+    mut threads: Option<&mut IoThreads>,
+) -> Result<Devices, Error> {
     let mut devices = Devices::default();
     for spec in &config.disks {
         let flavour = match interface(spec, kernel) {
@@ -159,7 +171,12 @@ pub(crate) fn open(config: &Config, kernel: bool, repeatable: bool) -> Result<De
         };
         let disk = SharedDisk::new(disk::open(spec)?);
         let serial = format!("hako-{}", devices.disks.len());
-        devices.plug(blk(BlkConfig { serial, ..BlkConfig::default() }, Box::new(disk.clone()), flavour));
+        let model = blk::model(&BlkConfig { serial, ..BlkConfig::default() }, Box::new(disk.clone()));
+        let (space, mut function) = Function::new(model, flavour);
+        if let Some(threads) = &mut threads {
+            function.set_station(threads.station(devices.slot())?);
+        }
+        devices.plug((space, Box::new(function)));
         devices.disks.push(disk);
     }
     if config.rng {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hako_engine::{Deadline, Debug, EngineError, Exit, ExitKind, IrqSink, Kick, Vcpu};
-use hako_engine_kvm::{CpuidModel, IrqchipState, KvmVcpu, LapicState, Vm, VmConfig};
+use hako_engine_kvm::{CpuidModel, IrqchipState, KvmVcpu, LapicState, Outside, Vm, VmConfig};
 use hako_mem::GuestMemory;
 use hako_x86::{Activity, CpuState, RFlags};
 
@@ -165,6 +165,14 @@ impl Engine {
         match self {
             Engine::Soft(v) => v.vcpu().run(core, until),
             Engine::Kvm(k) => k.cpus.run(core, until),
+        }
+    }
+
+    /// Events in place of exits, for devices that are served by threads.
+    pub fn outside(&self) -> Option<Outside> {
+        match self {
+            Engine::Soft(_) => None,
+            Engine::Kvm(k) => k.vm.outside(),
         }
     }
 

@@ -26,6 +26,7 @@ mod image;
 mod inbox;
 mod incoming;
 mod input;
+mod io_thread;
 mod kvm_cpus;
 mod machine;
 mod media;

@@ -19,6 +19,7 @@ use crate::devices::{Panel, SharedDisk};
 use crate::engine::Engine;
 use crate::hang::Watch;
 use crate::inbox::Inbox;
+use crate::io_thread::IoThreads;
 use crate::outcome::Outcome;
 use crate::stdin::Stdin;
 
@@ -44,6 +45,8 @@ pub struct Machine {
     pub(crate) kernel: Option<Kernel>,
     /// The disks that are not IDE's.
     pub(crate) virtio_disks: Vec<SharedDisk>,
+    /// The threads that serve devices, if there are any.
+    pub(crate) io_threads: Option<IoThreads>,
     /// The devices that are changed from outside.
     pub(crate) panel: Panel,
     /// Where standard input goes.

@@ -8,6 +8,7 @@ use hako_engine::{Deadline, EngineError, Exit, ExitKind, Time};
 use crate::config::{MachineKind, TripleFault};
 use crate::engine::Engine;
 use crate::inbox::Waiting;
+use crate::io_thread::IoThreads;
 use crate::machine::{Machine, Progress};
 use crate::outcome::{Ended, Outcome};
 
@@ -53,6 +54,7 @@ impl Machine {
     /// One run of the engine, and what its exit means.
     fn advance(&mut self, until: Time) -> Result<(), Ended> {
         self.take_input()?;
+        self.hear_devices();
         self.next_turn();
         let count = self.raw_count();
         let now = self.core.now(count);
@@ -199,7 +201,8 @@ impl Machine {
         // Looked at first: an end of input that comes after it ends the sleep below.
         let open = self.inbox.with(|w| w.open);
         let timer = self.engine.timer_can_wake().map_err(failed)?;
-        if !timer && self.core.board.next_wake() == Time::NEVER && !self.input_possible() {
+        let served = self.io_threads.as_mut().is_some_and(IoThreads::may_wake);
+        if !timer && !served && self.core.board.next_wake() == Time::NEVER && !self.input_possible() {
             return Err(Ended::HaltedForGood);
         }
         if !self.engine.counts() {
@@ -224,6 +227,7 @@ impl Machine {
 
     /// Ends the run.
     fn end(&mut self, ended: Ended) {
+        self.recall_devices();
         let status = ended.status();
         self.outcome = Some(Outcome {
             ended,

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use crate::inbox::Inbox;
 use crate::terminal;
@@ -29,12 +30,12 @@ fn block() {
 }
 
 /// Spawns a thread that never sees the signals.
-pub(crate) fn spawn_deaf(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<()> {
+pub(crate) fn spawn_deaf(name: &str, f: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let thread = move || {
         block();
         f();
     };
-    std::thread::Builder::new().name(name.into()).spawn(thread).map(drop)
+    std::thread::Builder::new().name(name.into()).spawn(thread)
 }
 
 /// From now on the first of the ending signals ends the machine's run; a second one ends the process on the spot, for a host
@@ -63,5 +64,5 @@ pub(crate) fn catch(inbox: &Arc<Inbox>) -> io::Result<()> {
             inbox.put(|w| w.signal = Some(n));
         }
     };
-    spawn_deaf("signals", waiter)
+    spawn_deaf("signals", waiter).map(drop)
 }

@@ -99,7 +99,7 @@ fn spawn(inbox: &Arc<Inbox>, mut keys: Option<Keys>) -> io::Result<()> {
         }
         inbox.put(|w| w.open = false);
     };
-    signals::spawn_deaf("stdin", reader)
+    signals::spawn_deaf("stdin", reader).map(drop)
 }
 
 /// Tells hako's keys from the guest's.
