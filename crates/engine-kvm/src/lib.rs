@@ -11,7 +11,7 @@
 //!   [`LapicState::timer_runs`] tell whether anything can still wake it.
 //! - *Refused.* rip stands on the instruction. [`KvmVcpu::partial_state`] with [`Parts::CORE`] and back again costs
 //!   nothing worth measuring; instructions that need the FPU, debug registers or MSRs need those parts too.
-//! - *A20.* KVM has no mask for it: a board that closes the gate maps the odd megabyte onto the even one.
+//! - *A20.* KVM has no mask for it: a board that closes the gate maps odd megabytes onto even ones.
 //! - *Writes of the guest* leave no marks in the slab's pages.
 //! - *Devices on other threads.* [`Vm::outside`] makes a driver's notifications events, and messages that any thread
 //!   sends, without an exit of a CPU.

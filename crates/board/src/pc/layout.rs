@@ -26,6 +26,9 @@ pub const PCI_PORTS: (u64, u64) = (0xc000, 0xffff);
 pub const VIDEO: u64 = 0xa_0000;
 /// The end of the first megabyte.
 pub const MEGABYTE: u64 = 0x10_0000;
+/// How far a closed A20 gate is shown by the map: a slot of the engine for each megabyte below, and each takes
+/// milliseconds to change on some hosts.
+pub const A20_REACH: u64 = 64 * MEGABYTE;
 /// The BIOS area: the last 64 KiB below 1 MiB, where the ROM and its tables show.
 const BIOS: u64 = 0xf_0000;
 /// How much of a firmware ROM shows below 1 MiB at most.
@@ -118,22 +121,30 @@ impl Layout {
         Ok(changed)
     }
 
-    /// Shows the first megabyte again at the second, as a CPU with address bit 20 masked sees it, or the second itself:
-    /// for engines that cannot mask the bit.
+    /// Shows what a CPU with address bit 20 masked sees, or what is there: for engines that cannot mask the bit. Of the
+    /// odd megabytes each shows the one below it, up to [`A20_REACH`] and to the end of RAM below 4 GiB: every megabyte
+    /// costs the engine a slot. Beyond, and where nothing is, the gate changes nothing.
     pub fn set_a20(&self, map: &mut MemoryMap, open: bool) -> Result<(), MapError> {
-        map.unmap(Gpa(MEGABYTE), MEGABYTE)?;
-        if open {
-            let len = self.low_ram().saturating_sub(MEGABYTE).min(MEGABYTE);
-            if len != 0 {
-                let offset = SlabOffset(MEGABYTE);
-                map.map(Region { gpa: Gpa(MEGABYTE), len, kind: RegionKind::Ram, offset })?;
+        let end = self.low_ram().next_multiple_of(2 * MEGABYTE).min(A20_REACH).max(2 * MEGABYTE);
+        for odd in (MEGABYTE..end).step_by(2 * MEGABYTE as usize) {
+            map.unmap(Gpa(odd), MEGABYTE)?;
+            if open {
+                let len = self.low_ram().saturating_sub(odd).min(MEGABYTE);
+                if len != 0 {
+                    let offset = SlabOffset(odd);
+                    map.map(Region { gpa: Gpa(odd), len, kind: RegionKind::Ram, offset })?;
+                }
+                continue;
             }
-            return Ok(());
-        }
-        let first: Vec<Region> = map.regions().iter().filter(|r| r.gpa.0 < MEGABYTE).copied().collect();
-        for r in first {
-            let len = r.len.min(MEGABYTE - r.gpa.0);
-            map.map(Region { gpa: Gpa(r.gpa.0 + MEGABYTE), len, ..r })?;
+            let even = odd - MEGABYTE;
+            let below: Vec<Region> =
+                map.regions().iter().filter(|r| r.gpa.0 < odd && r.end() > even).copied().collect();
+            for r in below {
+                let from = r.gpa.0.max(even);
+                let (len, skip) = (r.end().min(odd) - from, from - r.gpa.0);
+                let offset = SlabOffset(r.offset.0 + skip);
+                map.map(Region { gpa: Gpa(from + MEGABYTE), len, offset, ..r })?;
+            }
         }
         Ok(())
     }
@@ -233,6 +244,31 @@ mod tests {
         assert_eq!(at(&map, 0x20_0000), Some((RegionKind::Ram, 0x20_0000)));
         l.set_a20(&mut map, true).unwrap();
         assert_eq!(map.regions(), open.regions());
+    }
+
+    #[test]
+    fn a_closed_a20_shows_every_even_megabyte_twice() {
+        let l = Layout::new(15 << 20, 64 << 10);
+        let open = l.map(ALL_ROM).unwrap();
+        let mut map = open.clone();
+        l.set_a20(&mut map, false).unwrap();
+        for address in [0x20_0000, 0x2f_fff0, 0x30_0010, 0x3f_ffff, 0xd4_5678, 0xe0_0000, 0xf0_0000] {
+            let shown = address & !0x10_0000;
+            assert_eq!(at(&map, address), Some((RegionKind::Ram, shown)), "{address:#x}");
+        }
+        assert_eq!(at(&map, 0x100_0000), None, "there is no RAM");
+        l.set_a20(&mut map, true).unwrap();
+        assert_eq!(map.regions(), open.regions());
+    }
+
+    #[test]
+    fn a20_takes_a_bounded_number_of_regions() {
+        let l = Layout::new(3 << 30, 64 << 10);
+        let mut map = l.map(ALL_ROM).unwrap();
+        l.set_a20(&mut map, false).unwrap();
+        assert_eq!(at(&map, A20_REACH - 1), Some((RegionKind::Ram, A20_REACH - 1 - MEGABYTE)));
+        assert_eq!(at(&map, A20_REACH + MEGABYTE), Some((RegionKind::Ram, A20_REACH + MEGABYTE)));
+        assert!(map.regions().len() < 80);
     }
 
     #[test]
