@@ -1,6 +1,6 @@
 # mmio: every kind of instruction on device memory, in every mode.
 #
-# Shows:    that an access to the screen's memory works whatever instruction makes it: 8 to 128 bits, across pages, read-modify-write,
+# Shows:    that an access to a device's memory works whatever instruction makes it: 8 to 128 bits, across pages, read-modify-write,
 #           LOCKed, string instructions with REP to, from and within it, SSE and x87; in real mode, 16- and 32-bit protected mode,
 #           with two-level paging, with PAE paging (whose top entries the CPU keeps), in compatibility and in long mode.
 # Expected: OK lines, PASS. A FAIL line's value has a bit for each access that went wrong.
@@ -9,17 +9,19 @@
 .include "protected.inc"
 .include "paging32.inc"
 
-.equ VIDEO, FREE_SELECTOR               # the screen's memory, from B0000
+.equ DEVICE, FREE_SELECTOR              # the test device's 64 KiB
+.equ MEMORY, 0xff000000                 # where they are
 .equ EFER, 0xc0000080
 .equ GS_BASE, 0xc0000101
 
-.equ CELL, 0x9100                       # behind what text mode shows
+.equ CELL, 0x9100
 .equ CROSSING, 0x9ffd                   # a dword here lies in two pages
 
 .equ PDPT, 0x24000                      # PAE: four entries
 .equ PD, 0x25000                        # one to one, 2 MiB pages
 .equ PD_OTHER, 0x26000                  # the same memory from 1 GiB on
-.equ PML4, 0x27000
+.equ PD_DEVICE, 0x27000
+.equ PML4, 0x28000
 .equ BUFFER, 0x3000
 
 .macro expect r, value, bit
@@ -29,14 +31,17 @@
 9:
 .endm
 
-# The string instructions' destination is ES:EDI: in 64-bit code ES has no base.
-.macro to_video
+# The string instructions' destination is ES:EDI: in 64-bit code ES has no base, in real mode it has the device's from before.
+.macro to_device
     .if BITS == 64
-    .set VIDEO_AT, 0xb0000
+    .set DEVICE_AT, MEMORY
     .else
-    .set VIDEO_AT, 0
-    mov ax, [video]
+    .set DEVICE_AT, 0
+    mov ax, [device]
+    test ax, ax
+    jz 9f
     mov es, ax
+9:
     .endif
 .endm
 .macro to_ram
@@ -46,7 +51,7 @@
     .endif
 .endm
 
-# accesses "name": all of them, with GS at the screen's memory.
+# accesses "name": all of them, with GS at the device's memory.
 .macro accesses name
     xor ebp, ebp
     cld
@@ -95,25 +100,25 @@
     mov eax, gs:[CELL + 20]
     expect eax, 4, 7
     # REP: to it across a page border, within it, from it; comparing and scanning.
-    to_video
+    to_device
     mov esi, offset numbers
-    mov edi, 0x9ff6 + VIDEO_AT
+    mov edi, 0x9ff6 + DEVICE_AT
     mov ecx, 8
     rep movsd es:[edi], ds:[esi]
     mov eax, gs:[0x9ff6 + 28]
     expect eax, 0x1f1e1d1c, 8
     expect ecx, 0, 8
     mov esi, 0x9ff6
-    mov edi, 0x9ff8 + VIDEO_AT
+    mov edi, 0x9ff8 + DEVICE_AT
     mov ecx, 16
     rep movsw es:[edi], gs:[esi]
     mov eax, gs:[0x9ff6 + 30]           # each word is copied before it is read
     expect eax, 0x01000100, 9
-    mov edi, 0x9ff8 + VIDEO_AT
+    mov edi, 0x9ff8 + DEVICE_AT
     mov ecx, 9
     mov eax, 0x0a0b0c0d
     rep stosd
-    mov edi, 0x9ff8 + VIDEO_AT
+    mov edi, 0x9ff8 + DEVICE_AT
     mov al, 0x0a
     mov ecx, 100
     repne scasb
@@ -201,7 +206,7 @@
     lock cmpxchg16b gs:[CELL + 0x170]
     mov rax, gs:[CELL + 0x178]
     expect rax, 6, 21
-    mov r12, 0xb0000 + CELL
+    mov r12d, MEMORY + CELL
     mov r13d, 0x100
     mov eax, [r12 + r13 * 1 + 4]
     expect eax, 0x07060504, 22
@@ -213,8 +218,6 @@
 .text
 bits16
 main:
-    mov ax, 3
-    int 0x10
     cli
     mov eax, cr4                        # SSE
     or eax, 0x600
@@ -222,26 +225,52 @@ main:
     mov eax, cr0
     and eax, 0xfffffff3                 # no emulation, no lazy switching
     mov cr0, eax
-    mov ax, [video]
-    mov gs, ax
-    accesses "real mode"
-
-    descriptor VIDEO, 0x0000930b0000ffff
-    mov word ptr [video], VIDEO
-    mov word ptr [plain], DATA32
+    descriptor DEVICE, 0xff0093000000ffff
     enter_protected
-    mov ax, VIDEO
+    mov ax, DEVICE
     mov gs, ax
     accesses "protected mode"
     ljmp CODE16, offset 1f
     bits16
 1:  accesses "protected mode, 16-bit code"
-    .byte 0x66, 0xea                    # JMP ptr16:32
-    .long 1f
-    .word CODE32
-    bits32
-1:  enable_paging
-    accesses "two-level paging"
+
+    # Real mode, where GS and ES keep the device's base, which no segment number has.
+    mov ax, DATA16
+    mov ss, ax
+    mov ds, ax
+    mov ax, DEVICE
+    mov es, ax
+    mov word ptr [device], 0
+    mov word ptr [plain], 0
+    mov eax, cr0
+    and al, 0xfe
+    mov cr0, eax
+    ljmp 0, offset 1f
+1:  xor ax, ax
+    mov ds, ax
+    mov ss, ax
+    accesses "real mode"
+    mov word ptr [device], DEVICE
+    mov word ptr [plain], DATA32
+
+    enter_protected
+    mov ax, DEVICE
+    mov gs, ax
+    call fill_page_tables
+    mov edi, PAGE_TABLE2
+    mov eax, MEMORY + 7
+    mov ecx, 16
+1:  stosd
+    add eax, 4096
+    loop 1b
+    mov dword ptr [PAGE_DIRECTORY + (MEMORY >> 22) * 4], PAGE_TABLE2 + 7
+    mov eax, PAGE_DIRECTORY
+    mov cr3, eax
+    mov eax, cr0
+    or eax, 0x80000000
+    mov cr0, eax
+    jmp 1f
+1:  accesses "two-level paging"
     mov eax, cr0
     and eax, 0x7fffffff
     mov cr0, eax
@@ -273,25 +302,24 @@ main:
     mov cr3, eax
     mov eax, [0x80000000 + BUFFER]
     check "PAE: loading CR3 reads them again", 0x600d
-    mov dword ptr [PDPT + 24], 0x101e7  # reserved bits
+    mov dword ptr [PDPT + 16], 0x101e7  # reserved bits
     mov eax, cr3
     try 1f
     mov cr3, eax
 1:  raised "PAE: an entry with reserved bits is #GP(0)", 0x000d0000
-    mov dword ptr [PDPT + 24], 0
     mov eax, cr0
     and eax, 0x7fffffff
     mov cr0, eax
-    mov dword ptr [PDPT + 24], 0x101e7
     or eax, 0x80000000
     try 1f
     mov cr0, eax
 1:  raised "PAE: turning paging on with such an entry is, too", 0x000d0000
-    mov dword ptr [PDPT + 24], 0
 
     # Long mode.
     mov dword ptr [PML4], PDPT + 7
     mov dword ptr [PDPT], PD + 7
+    mov dword ptr [PDPT + 16], 0
+    mov dword ptr [PDPT + 24], PD_DEVICE + 7
     mov eax, PML4
     mov cr3, eax
     mov ecx, EFER
@@ -306,7 +334,7 @@ main:
     ljmp CODE64, offset 1f
     bits64
 1:  mov ecx, GS_BASE
-    mov eax, 0xb0000
+    mov eax, MEMORY
     xor edx, edx
     wrmsr
     accesses "long mode"
@@ -315,11 +343,13 @@ main:
 bits32
 fill_pae:
     mov edi, PDPT
-    mov ecx, 0x4000 / 4                 # PDPT, PD, PD_OTHER, PML4
+    mov ecx, 0x5000 / 4                 # PDPT, PD, PD_OTHER, PD_DEVICE, PML4
     xor eax, eax
     rep stosd
     mov dword ptr [PDPT], PD + 1
     mov dword ptr [PDPT + 8], PD_OTHER + 1
+    mov dword ptr [PDPT + 24], PD_DEVICE + 1
+    mov dword ptr [PD_DEVICE + (MEMORY >> 21 & 0x1ff) * 8], MEMORY + 0x87
     mov edi, PD
     mov eax, 0x87                       # present, writable, user, 2 MiB
     mov ecx, 8
@@ -341,5 +371,5 @@ numbers:
     .byte n
     .set n, n + 1
     .endr
-video: .word 0xb000
-plain: .word 0
+device: .word DEVICE
+plain:  .word DATA32

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Subcommand, ValueEnum};
 
 mod guests;
+mod hostile;
 mod line;
 
 use guests::Guests;
@@ -60,6 +61,8 @@ pub enum Part {
     Guests,
     /// Linux guests, in Bochs, where they are prepared
     Linux,
+    /// Linux on two processors and a shell, likewise
+    Several,
 }
 
 /// Programs and the files of the archive, in order.
@@ -67,7 +70,7 @@ const SERVERS: [&str; 8] = ["init", "vm", "clock", "console", "hello", "hostile"
 /// The line that ends a run.
 const VERDICT: &str = "hakoniwa: verdict: ";
 /// How long a test's run may take on a busy machine; those of users end when the guests do.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 const XORRISO: tools::Need = tools::Need { what: "xorriso", package: "xorriso" };
 
@@ -229,8 +232,12 @@ fn test(only: Option<Part>) -> Outcome {
         cargo(&["test", "--quiet", "-p", "hakoniwa-abi", "-p", "hakoniwa-kernel", "--lib"])?;
     }
     let image = build(&[])?;
-    let parts: [(Part, Run); 3] =
-        [(Part::Alone, self_test), (Part::Guests, guest_test), (Part::Linux, linux_test)];
+    let parts: [(Part, Run); 4] = [
+        (Part::Alone, self_test),
+        (Part::Guests, guest_test),
+        (Part::Linux, linux_test),
+        (Part::Several, several_test),
+    ];
     for (_, run) in parts.iter().filter(|(part, _)| wanted(*part)) {
         run(&image)?;
     }
@@ -258,12 +265,16 @@ fn self_test(image: &Image) -> Outcome {
     Ok(())
 }
 
-/// Small guests of one server, with input.
+/// Small guests of one server, with input; hostile ones in another.
 fn guest_test(image: &Image) -> Outcome {
     let read = |path: &Path| io(path, fs::read(path));
-    let samples = guests::samples(&read(&image.kernel)?, read(&image.archive)?);
-    let log = boot(&package(&samples)?, Place::Bochs, Mode::Test(&guests::SAMPLES_HEAR))?;
-    judge("guests", Place::Bochs, &log, &guests::SAMPLES_SAY)
+    let mut files = guests::samples(&read(&image.kernel)?, read(&image.archive)?);
+    files.extend(hostile::files(1, &image.dir)?);
+    let log = boot(&package(&files)?, Place::Bochs, Mode::Test(&guests::SAMPLES_HEAR))?;
+    let hostile = hostile::say();
+    let needed: Vec<&str> =
+        guests::SAMPLES_SAY.into_iter().chain(hostile.iter().map(String::as_str)).collect();
+    judge("guests", Place::Bochs, &log, &needed)
 }
 
 /// Linux, where it is prepared.
@@ -274,6 +285,17 @@ fn linux_test(_: &Image) -> Outcome {
     };
     let log = boot(&package(&linux.files()?)?, Place::Bochs, Mode::Test(&[]))?;
     judge("two Linux guests", Place::Bochs, &log, &guests::LINUX_SAYS)
+}
+
+/// Linux on two processors, and a shell to type to.
+fn several_test(_: &Image) -> Outcome {
+    let Some((files, shell)) = guests::several()? else { return Ok(()) };
+    let (typed, mut needed) = (&guests::SHELL_HEARS[..], guests::SEVERAL_SAY.to_vec());
+    if shell {
+        needed.extend(guests::SHELL_SAYS);
+    }
+    let log = boot(&package(&files)?, Place::Bochs, Mode::Test(typed))?;
+    judge("Linux on two processors", Place::Bochs, &log, &needed)
 }
 
 /// The verdict, and what a run must have shown on the way.

@@ -89,7 +89,8 @@ pub fn samples(kernel: &[u8], archive: Vec<u8>) -> Vec<File> {
                  name=sector memory=2 disk=mbr\n\
                  name=echo memory=2 disk=serial-irq\n\
                  name=other memory=2 disk=serial-irq\n\
-                 name=mmio memory=2 disk=mmio\n\
+                 name=mmio memory=2 testdev disk=mmio\n\
+                 name=cr8 memory=2 disk=cr8\n\
                  name=tasks memory=2 disk=task-switch\n\
                  name=self memory=2 disk=self-modifying\n\
                  name=strings memory=2 disk=string-io\n\
@@ -99,6 +100,7 @@ pub fn samples(kernel: &[u8], archive: Vec<u8>) -> Vec<File> {
         ("mbr".into(), image("print-a")),
         ("serial-irq".into(), image("serial-irq")),
         ("mmio".into(), image("mmio")),
+        ("cr8".into(), image("cr8")),
         ("task-switch".into(), image("task-switch")),
         ("self-modifying".into(), image("self-modifying")),
         ("string-io".into(), image("string-io")),
@@ -113,7 +115,8 @@ pub const SAMPLES_HEAR: [Typed; 3] =
     [("other: ready", "\x013hello\n"), ("echo: HELLO", "\x014you too\n"), ("other: YOU TOO", "\n\x013\n")];
 
 /// What the log of the samples must have.
-pub const SAMPLES_SAY: [&str; 12] = [
+pub const SAMPLES_SAY: [&str; 13] = [
+    "cr8: PASS",
     "mmio: PASS",
     "tasks: PASS",
     "self: PASS",
@@ -147,6 +150,46 @@ pub fn linux() -> Result<Option<Guests>, String> {
         ..Guests::default()
     }))
 }
+
+/// A server with two guests: two processors, ACPI, modern virtio-blk and a virtio console; and a shell, where the
+/// initial RAM disk of the stock kernel is prepared, which hears what is typed from its virtio console.
+pub fn several() -> Result<Option<(Vec<File>, bool)>, String> {
+    let cache = Cache::open()?;
+    let [kernel, disk, initrd] =
+        ["tiny/smp-acpi/vmlinux", "disk/root.img", "cloud/initramfs.cpio"].map(|name| cache.path(name));
+    if !kernel.exists() || !disk.exists() {
+        return Ok(None);
+    }
+    let shell = initrd.exists();
+    let mut files = Vec::new();
+    for (name, path) in [("kernel", &kernel), ("disk", &disk), ("initrd", &initrd)] {
+        if path.exists() {
+            files.push((name.to_string(), io(path, fs::read(path))?));
+        }
+    }
+    let mut lines = "name=smp cpus=2 acpi modern console kernel=kernel disk=disk \
+                     append=console=hvc0 root=/dev/vda1 rw\n"
+        .to_string();
+    if shell {
+        lines += "name=shell console kernel=kernel initrd=initrd append=console=hvc0\n";
+    }
+    files.push(("hv0.cfg".into(), lines.into_bytes()));
+    Ok(Some((files, shell)))
+}
+
+/// What is typed for the shell.
+pub const SHELL_HEARS: [Typed; 2] =
+    [("shell: / #", "\x012echo it is $((6*7))\n"), ("it is 42", "poweroff -f\n")];
+/// What its log must have.
+pub const SHELL_SAYS: [&str; 2] = ["shell: it is 42", "shell: switched itself off"];
+
+/// What the log of the guest with two processors must have.
+pub const SEVERAL_SAY: [&str; 4] = [
+    "smp: smp: Brought up 1 node, 2 CPUs",
+    "smp: hello from /sbin/init",
+    "all guests have ended, 0 of them badly",
+    "[clock] verdict: ok",
+];
 
 /// What the log of the two must have.
 pub const LINUX_SAYS: [&str; 4] = [

@@ -28,6 +28,14 @@ pub struct Config {
     pub acpi: bool,
     /// There is a virtio console; what is typed goes to it instead of COM1.
     pub console: bool,
+    /// There are the registers of kvm-unit-tests' test device.
+    pub testdev: bool,
+    /// It gets no input, and no digit to choose it by.
+    pub deaf: bool,
+    /// Seconds of guest time after which it is ended.
+    pub seconds: Option<u64>,
+    /// It is expected to end badly: not to would be a failure.
+    pub ends_badly: bool,
     /// Processors.
     pub cpus: u8,
 }
@@ -55,6 +63,13 @@ fn line(text: &str) -> Result<Config, String> {
             "modern" => config.modern = true,
             "acpi" => config.acpi = true,
             "console" => config.console = true,
+            "deaf" => config.deaf = true,
+            "testdev" => config.testdev = true,
+            "seconds" => {
+                let good = value.parse().ok().filter(|count| (1..=86_400).contains(count));
+                config.seconds = Some(good.ok_or_else(|| format!("seconds={value}: give 1 to 86400"))?);
+            }
+            "ends" if value == "badly" => config.ends_badly = true,
             "cpus" => {
                 let good = value.parse().ok().filter(|count| (1..=8).contains(count));
                 config.cpus = good.ok_or_else(|| format!("cpus={value}: give 1 to 8"))?;

@@ -33,6 +33,9 @@ const PRIORITY: u64 = 3;
 /// Pages for a guest's EPT and the kernel's own for it, besides a share of its memory.
 const OVERHEAD: u64 = 64;
 
+/// In nanoseconds.
+const SECOND: u64 = 1_000_000_000;
+
 /// How a guest ended.
 #[derive(Debug)]
 pub enum End {
@@ -46,6 +49,8 @@ pub enum End {
     Exit(u32),
     /// A triple fault at this RIP.
     TripleFault(u64),
+    /// It ran for as many seconds as it may.
+    Late(u64),
     /// Anything else.
     Failed(String),
 }
@@ -53,7 +58,7 @@ pub enum End {
 impl End {
     /// Whether the guest meant it.
     pub fn is_good(&self) -> bool {
-        !matches!(self, End::TripleFault(_) | End::Failed(_))
+        !matches!(self, End::TripleFault(_) | End::Late(_) | End::Failed(_))
     }
 }
 
@@ -65,6 +70,7 @@ impl fmt::Display for End {
             End::Reset => f.write_str("reset itself"),
             End::Exit(value) => write!(f, "wrote {value:#x} to the debug-exit port"),
             End::TripleFault(rip) => write!(f, "triple fault at rip {rip:#x}"),
+            End::Late(seconds) => write!(f, "ran for {seconds} s, as long as it may"),
             End::Failed(why) => f.write_str(why),
         }
     }
@@ -90,6 +96,9 @@ pub struct Guest {
     clock: Clock,
     shown: Shown,
     terminal: Terminal,
+    /// Seconds that it may run.
+    seconds: Option<u64>,
+    ends_badly: bool,
 }
 
 /// Exit reasons after which the entries of PAE paging may have changed: task switch, control-register access.
@@ -126,8 +135,20 @@ impl Guest {
         let shown = Shown::new(first.id, number, board.memory().map())
             .map_err(failed("its memory cannot be mapped"))?;
         first.start();
+        let console = console.filter(|_| !config.deaf);
         let terminal = Terminal::new(config.name.clone(), console, device);
-        Ok(Guest { name: config.name, vcpus, board, bios, kernel, clock: Clock::new(), shown, terminal })
+        Ok(Guest {
+            name: config.name,
+            vcpus,
+            board,
+            bios,
+            kernel,
+            clock: Clock::new(),
+            shown,
+            terminal,
+            seconds: config.seconds,
+            ends_badly: config.ends_badly,
+        })
     }
 
     /// Which of its processors a task is.
@@ -159,7 +180,16 @@ impl Guest {
             Time::NEVER => u64::MAX,
             Time(at) => self.clock.since_boot(self.zero()).saturating_add(at),
         };
-        board.min(self.terminal.next_event())
+        let limit = match self.seconds {
+            None => u64::MAX,
+            Some(seconds) => self.clock.since_boot(self.zero()).saturating_add(seconds * SECOND),
+        };
+        board.min(self.terminal.next_event()).min(limit)
+    }
+
+    /// Whether an end is what its configuration expects.
+    pub fn is_expected(&self, end: &End) -> bool {
+        end.is_good() != self.ends_badly
     }
 
     /// Answers an exit of a processor.
@@ -338,9 +368,12 @@ impl Guest {
         self.signals(time, None);
     }
 
-    /// Lets chips act whose time has come.
-    pub fn tick(&mut self) {
+    /// Lets chips act whose time has come; the guest's end if its own has.
+    pub fn tick(&mut self) -> Option<End> {
         let time = self.time();
+        if let Some(seconds) = self.seconds.filter(|seconds| time.0 >= seconds * SECOND) {
+            return Some(End::Late(seconds));
+        }
         if self.board.next_event() <= time {
             let _ = self.board.tick(time);
             if self.terminal.has_input() {
@@ -352,9 +385,10 @@ impl Guest {
         if self.terminal.next_event() != u64::MAX {
             self.terminal.tick(self.clock.boot_time());
         }
+        None
     }
 
-    /// Brings INIT, SIPI and interrupts to the processors. `answered` is the one whose exit is
+    /// Brings INIT, SIPI, NMIs and interrupts to the processors. `answered` is the one whose exit is
     /// about to be answered: its interrupt goes with the answer.
     fn signals(&mut self, time: Time, answered: Option<usize>) {
         // Nobody sends INIT or SIPI to the only processor.
@@ -370,6 +404,9 @@ impl Guest {
             if let Some(vector) = lines.sipi {
                 vcpu.sipi(vector);
             }
+            if lines.nmi {
+                vcpu.nmi();
+            }
             if lines.intr && answered != Some(n) {
                 self.ask(time, n);
             }
@@ -380,7 +417,11 @@ impl Guest {
     /// to be told when it can.
     fn deliver(&mut self, time: Time, n: usize, can_take: bool, answer: &mut Message) {
         let vcpu = &mut self.vcpus[n];
-        if !self.board.lines(vcpu.number).intr {
+        let lines = self.board.lines(vcpu.number);
+        if lines.nmi {
+            vcpu.nmi();
+        }
+        if !lines.intr {
             return;
         }
         if can_take {

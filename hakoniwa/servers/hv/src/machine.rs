@@ -91,7 +91,7 @@ pub fn machine(files: Files, number: u64, config: &Config, disk: Option<RamDisk>
     let mut disks = Disks::default();
     let mut pc = PcConfig::new(layout);
     (pc.builtin, pc.post, pc.acpi, pc.debug_exit) = (true, true, config.acpi, Some(0xf4));
-    pc.cpus = config.cpus;
+    (pc.cpus, pc.testdev) = (config.cpus, config.testdev);
     match (disk, &config.kernel) {
         (Some(disk), Some(_)) => {
             let flavour = if config.modern { Flavour::Modern } else { Flavour::Legacy };

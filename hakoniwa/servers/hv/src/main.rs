@@ -56,11 +56,12 @@ fn start(files: Files, number: u64) -> Result<Vec<Guest>, alloc::string::String>
     (0..).zip(configs).map(|(place, config)| Guest::start(files, console, place, config)).collect()
 }
 
-/// Answers exits until every guest has ended; the number of those that ended badly.
+/// Answers exits until every guest has ended; the number of those that did not end as expected.
 fn serve(mut guests: Vec<Guest>) -> u64 {
     let (mut failed, mut armed) = (0, u64::MAX);
     while !guests.is_empty() {
         let Ok(received) = rt::receive() else { continue };
+        let mut over = None;
         let find = |(place, guest): (usize, &Guest)| Some((place, guest.cpu(received.sender)?));
         match guests.iter().enumerate().find_map(find) {
             Some((place, cpu)) => {
@@ -71,12 +72,7 @@ fn serve(mut guests: Vec<Guest>) -> u64 {
                         let _ = rt::reply(received.sender, answer);
                     }
                     Step::Wait => {}
-                    Step::End(end) => {
-                        println!("{}: {end}", guest.name());
-                        failed += u64::from(!end.is_good());
-                        guests.swap_remove(place).finish();
-                        continue;
-                    }
+                    Step::End(end) => over = Some((place, end)),
                 }
             }
             None if received.sender == TaskId::KERNEL => {
@@ -91,8 +87,12 @@ fn serve(mut guests: Vec<Guest>) -> u64 {
             // Nobody else has anything to say to this task.
             None => drop(rt::reply(received.sender, Message::new(label::RESUME, &[]))),
         }
-        for guest in &mut guests {
-            guest.tick();
+        let late = |(place, guest): (usize, &mut Guest)| Some((place, guest.tick()?));
+        if let Some((place, end)) = over.or_else(|| guests.iter_mut().enumerate().find_map(late)) {
+            let guest = guests.swap_remove(place);
+            println!("{}: {end}", guest.name());
+            failed += u64::from(!guest.is_expected(&end));
+            guest.finish();
         }
         let next = guests.iter().map(Guest::next_event).min().unwrap_or(u64::MAX);
         if next != armed {

@@ -13,8 +13,8 @@ use hakoniwa_runtime::println;
 
 /// Input is fetched while less than this waits here: the rest waits at the console server.
 const ENOUGH: usize = 128;
-/// How long the beginning of a line, a prompt perhaps, stays alone before it is shown as it is: 200 ms.
-const PATIENCE: u64 = 200_000_000;
+/// How long the beginning of a line, a prompt perhaps, stays alone before it is shown as it is: half a second.
+const PATIENCE: u64 = 500_000_000;
 
 /// A guest's terminal.
 pub struct Terminal {

@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use hako_cpu::Cpu;
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{CpuState, Cr0, Cr4, Efer, PendingException, PendingInterrupt, SegAttr, SegReg, Segment};
-use hakoniwa_abi::guest::{PDPTES, State, VECTORS, VECTORS_PRESENT};
-use hakoniwa_abi::{Call, TaskId};
+use hakoniwa_abi::guest::{NMI, PDPTES, State, VECTORS, VECTORS_PRESENT, more};
+use hakoniwa_abi::label::RESUME;
+use hakoniwa_abi::{Call, Message, TaskId};
 use hakoniwa_runtime as rt;
 
 use crate::msr::Msrs;
@@ -78,7 +79,12 @@ impl Vcpu {
     pub fn state(&self) -> CpuState {
         // SAFETY: the page is mapped for good; the kernel wrote it before the message, and the processor waits.
         let page = unsafe { self.page.read_volatile() };
-        state::from_page(&page)
+        let mut state = state::from_page(&page);
+        if self.word(more::PRESENT) != 0 {
+            let [a, b, c, d, status, control] = core::array::from_fn(|n| self.word(more::DEBUG + n));
+            (state.dr, state.dr6, state.dr7) = ([a, b, c, d], status, control);
+        }
+        state
     }
 
     /// Writes the state; vector registers and PDPTEs stay.
@@ -86,6 +92,9 @@ impl Vcpu {
         // SAFETY: as above; the kernel reads it with the answer.
         unsafe { self.page.write_volatile(state::to_page(state)) }
         self.set_word(VECTORS_PRESENT, 0);
+        for (n, value) in state.dr.into_iter().chain([state.dr6, state.dr7]).enumerate() {
+            self.set_word(more::DEBUG + n, value);
+        }
     }
 
     /// The state with vector registers.
@@ -138,6 +147,20 @@ impl Vcpu {
         state.rip = 0;
         self.set_state(&state);
         self.start();
+    }
+
+    /// An NMI; it ends a halt with interrupts off.
+    pub fn nmi(&mut self) {
+        if self.life == Life::WaitsForSipi {
+            return;
+        }
+        // It is this task's processor.
+        let _ = rt::raw(Call::GuestInject, [self.id.0.into(), NMI, 0, 0, 0, 0]);
+        if self.life == Life::Stopped {
+            self.life = Life::Runs;
+            // It waits for this.
+            let _ = rt::reply(self.id, Message::new(RESUME, &[]));
+        }
     }
 
     /// Lets it run from the state in its page.
