@@ -220,13 +220,39 @@ impl Cx<'_> {
         self.bus.tsc(at).wrapping_add(self.cpu.sys.tsc_offset)
     }
 
-    /// Moves the time-stamp counter; IA32_TSC_ADJUST shows by how much (SDM Vol. 3B 17.17.3).
+    /// Moves the time-stamp counter; IA32_TSC_ADJUST shows by how much (SDM Vol. 3B 17.17.3). An armed deadline stays
+    /// what it is, so that it is nearer or farther in time.
     fn move_tsc(&mut self, by: u64) {
         let now = self.tsc().wrapping_add(by);
+        let deadline = self.cpu.has(Features::TSC_DEADLINE).then(|| self.read_deadline()).flatten();
         let s = &mut self.cpu.sys;
         s.tsc_offset = s.tsc_offset.wrapping_add(by);
         s.tsc_adjust = s.tsc_adjust.wrapping_add(by);
         s.tsc_given = Some(now);
+        if let Some(deadline) = deadline.filter(|deadline| *deadline != 0) {
+            self.write_deadline(deadline);
+        }
+    }
+
+    /// IA32_TSC_DEADLINE, a value of the guest's time-stamp counter (SDM Vol. 3A 11.5.4.1). The local APIC keeps it as
+    /// one of the bus's, which nobody moves; 0 is none to both.
+    fn read_deadline(&mut self) -> Option<u64> {
+        let at = self.at();
+        let kept = self.bus.msr_read(at, msr::TSC_DEADLINE)?;
+        Some(if kept == 0 { 0 } else { kept.wrapping_add(self.cpu.sys.tsc_offset) })
+    }
+
+    /// Writes IA32_TSC_DEADLINE; whether there is one.
+    fn write_deadline(&mut self, tsc: u64) -> bool {
+        let at = self.at();
+        // One that passed before the bus's counter began has passed: that is 1.
+        let moved = i128::from(tsc) - i128::from(self.cpu.sys.tsc_offset as i64);
+        let kept = u64::try_from(moved.max(1)).unwrap_or(u64::MAX);
+        let done = self.bus.msr_write(at, msr::TSC_DEADLINE, if tsc == 0 { 0 } else { kept });
+        if let Some(attention) = done {
+            self.cpu.attend_bus(attention);
+        }
+        done.is_some()
     }
 
     /// The time-stamp counter of a loaded state runs on from here.
@@ -266,10 +292,11 @@ impl Cx<'_> {
             return Ok(value);
         }
         let at = self.at();
-        match self.bus.msr_read(at, index) {
-            Some(value) => Ok(value),
-            None => Err(self.gp(0, Why::UnknownMsr)),
-        }
+        let value = match index {
+            msr::TSC_DEADLINE => self.read_deadline(),
+            _ => self.bus.msr_read(at, index),
+        };
+        value.ok_or_else(|| self.gp(0, Why::UnknownMsr))
     }
 
     fn write_msr(&mut self, index: u32, value: u64) -> Step {
@@ -294,6 +321,9 @@ impl Cx<'_> {
             Written::Done => return Ok(()),
             Written::Refused(why) => return Err(self.gp(0, why)),
             Written::NotOwned => {}
+        }
+        if index == msr::TSC_DEADLINE {
+            return if self.write_deadline(value) { Ok(()) } else { Err(self.gp(0, Why::UnknownMsr)) };
         }
         match self.bus.msr_write(at, index, value) {
             Some(attention) => {

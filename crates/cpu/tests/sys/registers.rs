@@ -285,6 +285,30 @@ fn the_tsc_follows_the_bus_and_what_was_written() {
 }
 
 #[test]
+fn a_deadline_is_one_of_the_guests_counter_whoever_moved_it() {
+    // A counter that begins at 0 when the bus's is at 1000, as after a reset.
+    let mut pc = Pc::protected(0);
+    pc.board.msr = Some((msr::TSC_DEADLINE, 0));
+    pc.board.tsc = 1000;
+    let mut pc = with_msr(pc, msr::TSC_DEADLINE, 5000, &WRMSR);
+    pc.ok();
+    assert_eq!(pc.board.msr, Some((msr::TSC_DEADLINE, 6000)));
+    // 2000 more on the counter are 2000 less to go; the register still says what was written.
+    pc = with_msr(pc, msr::TSC_ADJUST, 2000, &WRMSR);
+    pc.ok();
+    assert_eq!(pc.board.msr, Some((msr::TSC_DEADLINE, 4000)));
+    pc = with_msr(pc, msr::TSC_DEADLINE, 0, &RDMSR);
+    pc.ok();
+    assert_eq!(pc.reg(Gpr::Rax), 5000);
+    // One that has passed has passed, and 0 disarms.
+    for (written, kept) in [(1, 1), (0, 0)] {
+        pc = with_msr(pc, msr::TSC_DEADLINE, written, &WRMSR);
+        pc.ok();
+        assert_eq!(pc.board.msr, Some((msr::TSC_DEADLINE, kept)));
+    }
+}
+
+#[test]
 fn the_state_has_the_running_counter_and_takes_it_back() {
     let mut pc = Pc::protected(0);
     pc.state.tsc = 1000;
