@@ -48,16 +48,33 @@ fn visible(state: &CpuState) -> CpuState {
     seen
 }
 
+/// The x87 control word and MXCSR of the initial configuration, and where they are in the legacy area.
+const FCW: (usize, [u8; 2]) = (0, 0x37fu16.to_le_bytes());
+const MXCSR: (usize, [u8; 4]) = (24, 0x1f80u32.to_le_bytes());
+
+/// The legacy area of our CPU's image, which is empty for the initial configuration.
+fn legacy(image: &[u8]) -> Vec<u8> {
+    let mut area = image.get(LEGACY).map_or_else(|| vec![0; LEGACY.end], <[u8]>::to_vec);
+    if image.is_empty() {
+        area[FCW.0..FCW.0 + 2].copy_from_slice(&FCW.1);
+        area[MXCSR.0..MXCSR.0 + 4].copy_from_slice(&MXCSR.1);
+    }
+    area
+}
+
 /// Puts what `visible` left out back.
 fn complete(before: &CpuState, after: &mut CpuState) {
-    if before.xcr0 & !OURS == 0 || after.xsave.len() < HEADER_END || before.xsave.len() < HEADER_END {
+    if before.xcr0 & !OURS == 0 {
         return;
     }
     after.xcr0 |= before.xcr0 & !OURS;
+    if before.xsave.len() < HEADER_END {
+        return;
+    }
     let ours = std::mem::replace(&mut after.xsave, before.xsave.clone());
     let kept = present(&before.xsave) & !OURS | present(&ours) & OURS;
-    if let (Some(to), Some(from)) = (after.xsave.get_mut(LEGACY), ours.get(LEGACY)) {
-        to.copy_from_slice(from);
+    if let Some(to) = after.xsave.get_mut(LEGACY) {
+        to.copy_from_slice(&legacy(&ours));
     }
     if let Some(header) = after.xsave.get_mut(PRESENT) {
         header.copy_from_slice(&kept.to_le_bytes());
@@ -218,5 +235,38 @@ impl Machine {
 
     fn refused(&mut self, refusal: &Refusal, why: &str) -> Ended {
         Ended::Refused(Box::new(self.refused_report(refusal, why)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state with AVX in use.
+    fn state() -> CpuState {
+        let mut state = CpuState { xcr0: 7, xsave: vec![0x5a; 832], ..CpuState::reset() };
+        state.xsave[PRESENT].copy_from_slice(&7u64.to_le_bytes());
+        state
+    }
+
+    #[test]
+    fn our_cpu_sees_x87_and_sse_and_the_rest_comes_back() {
+        let before = state();
+        let mut after = visible(&before);
+        assert_eq!((after.xcr0, after.xsave.len(), present(&after.xsave)), (3, HEADER_END, 3));
+        after.xsave[160] = 1;
+        complete(&before, &mut after);
+        assert_eq!((after.xcr0, present(&after.xsave), after.xsave[160]), (7, 7, 1));
+        assert_eq!(after.xsave[HEADER_END..], before.xsave[HEADER_END..]);
+    }
+
+    #[test]
+    fn the_rest_comes_back_to_the_initial_configuration_too() {
+        let before = state();
+        let mut after = CpuState { xsave: Vec::new(), ..visible(&before) };
+        complete(&before, &mut after);
+        assert_eq!((after.xcr0, present(&after.xsave)), (7, 4));
+        assert_eq!((&after.xsave[0..2], &after.xsave[24..28]), (&FCW.1[..], &MXCSR.1[..]));
+        assert_eq!(after.xsave[HEADER_END..], before.xsave[HEADER_END..]);
     }
 }
