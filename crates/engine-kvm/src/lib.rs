@@ -6,8 +6,8 @@
 //! In use: `Vm::new(config, &memory)`, `vm.vcpu(0)`, `vcpu.measure(&memory)` if the choice of engine is still open,
 //! `vcpu.set_state(..)`, then `run` until it says something. What the caller has to know beyond the trait:
 //! - *HLT.* Without `VmConfig::irqchip` it is an exit, and a halted CPU that is run again says `Halt` at once unless
-//!   the lines wake it. With it, `run` says `Halt` when the CPU has been found halted after 20 ms without an exit, and
-//!   says it again every 20 ms. [`KvmVcpu::interrupts_enabled`], [`IrqchipState::timer_is_heard`] and
+//!   the lines wake it. With it, `run` says `Halt` when the CPU has been found halted, or waiting for a SIPI, after
+//!   20 ms without an exit, and says it again every 20 ms. [`KvmVcpu::interrupts_enabled`], [`IrqchipState::timer_is_heard`] and
 //!   [`LapicState::timer_runs`] tell whether anything can still wake it.
 //! - *Refused.* rip stands on the instruction. [`KvmVcpu::partial_state`] with [`Parts::CORE`] and back again costs
 //!   nothing worth measuring; instructions that need the FPU, debug registers or MSRs need those parts too.

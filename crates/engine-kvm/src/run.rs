@@ -424,7 +424,7 @@ impl KvmVcpu {
         // This interruption is itself counted.
         let quiet = self.counts.all <= exits + 1;
         alarms.watch = Some((now + WATCH, self.counts.all));
-        if quiet && self.activity()? == Activity::Halted {
+        if quiet && self.activity()? != Activity::Running {
             return Ok(Some(self.halt_exit()));
         }
         Ok(None)

@@ -7,6 +7,7 @@ use hako_engine_kvm::{CpuidModel, IrqchipState, KvmVcpu, LapicState, Outside, Vm
 use hako_mem::GuestMemory;
 use hako_x86::{Activity, CpuState, RFlags};
 
+use crate::beat::Beat;
 use crate::config::{ClockKind, Config, EngineChoice, MachineKind};
 use crate::core::Core;
 use crate::cpus::SoftCpus;
@@ -159,12 +160,18 @@ impl Engine {
         }
     }
 
-    /// Runs until something needs attention; [`Engine::current`] tells which CPU the exit is about.
+    /// Runs until something needs attention; [`Engine::current`] tells which CPU the exit is about. `beat` is for engines
+    /// whose CPUs need not stop for every event.
     #[inline]
-    pub fn run(&mut self, core: &mut Core, until: Deadline) -> Result<Exit, EngineError> {
+    pub fn run(
+        &mut self,
+        core: &mut Core,
+        until: Deadline,
+        beat: &mut Beat<'_>,
+    ) -> Result<Exit, EngineError> {
         match self {
             Engine::Soft(v) => v.vcpu().run(core, until),
-            Engine::Kvm(k) => k.cpus.run(core, until),
+            Engine::Kvm(k) => k.cpus.run(core, until, beat),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Input from outside, on its way to the board.
 
+use hako_engine::Time;
+
 use crate::machine::Machine;
 use crate::outcome::Ended;
 use crate::terminal;
@@ -7,18 +9,10 @@ use crate::terminal;
 impl Machine {
     /// Takes what is in the inbox; bytes line up before the channel that standard input belongs to.
     pub(crate) fn take_input(&mut self) -> Result<(), Ended> {
-        let (to, incoming) = (self.inlet, &mut self.core.incoming);
-        if incoming.is_empty(to) && self.stdin.is_open() {
-            let mut buf = [0; 256];
-            let n = self.stdin.read(&mut buf);
-            incoming.add(to, buf.iter().take(n).copied());
-        }
-        let (signal, leave, resized) = self.inbox.with(|w| {
-            if incoming.is_empty(to) {
-                incoming.add(to, w.input.drain(..));
-            }
-            (w.signal.take(), w.leave, std::mem::take(&mut w.resized))
-        });
+        let (_, core, mut beat) = self.parts(Time::NEVER);
+        beat.take_bytes(core);
+        let (signal, leave, resized) =
+            self.inbox.with(|w| (w.signal.take(), w.leave, std::mem::take(&mut w.resized)));
         if let Some(n) = signal {
             return Err(Ended::Signal(n));
         }

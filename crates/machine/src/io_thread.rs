@@ -21,6 +21,7 @@ use hako_engine_kvm::{Bound, Doorbell, Message, Outside, Place, Sender};
 use hako_mem::GuestMemory;
 use hako_virtio::{Notify, Served, Station, Terms, Worker};
 
+use crate::core::Core;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::machine::Machine;
@@ -78,6 +79,14 @@ impl IoThreads {
             bound: Vec::new(),
             messages: Vec::new(),
         }))
+    }
+
+    /// Lets the functions of devices say what they must.
+    pub fn hear(&self, core: &mut Core) {
+        let now = core.now(0);
+        for at in self.take() {
+            let _ = core.board.poke(now, at);
+        }
     }
 
     /// The devices whose functions have something to say, each once.
@@ -331,10 +340,8 @@ impl Drop for Thread {
 impl Machine {
     /// Lets the functions of devices that were served elsewhere say what they must.
     pub(crate) fn hear_devices(&mut self) {
-        let Some(threads) = &self.io_threads else { return };
-        let now = self.core.now(0);
-        for at in threads.take() {
-            let _ = self.core.board.poke(now, at);
+        if let Some(threads) = &self.io_threads {
+            threads.hear(&mut self.core);
         }
     }
 

@@ -1,9 +1,12 @@
 //! The CPUs of a machine on KVM. A single one runs in the machine's own thread. Of several each runs in a thread of its
-//! own while the machine runs; they share what is not CPU behind one lock that is held for one access. Whatever is more
-//! than an access stops them all: the machine then deals with it as it would with a single CPU, and everything can be
-//! looked at.
+//! own while the machine runs; they share what is not CPU behind one lock that is held for one access.
+//!
+//! What happens beside them (events of chips, input, a CPU that halts) stops none: the first CPU, which has the machine's
+//! own thread, leaves KVM_RUN for it and goes on; the others kick it where an access of theirs has moved the next event.
+//! A wish, a refused instruction, a triple fault, input that asks to end, and all CPUs halted with no timer of their own
+//! stop all: the machine then deals with it as it would with a single CPU, and everything can be looked at.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hako_engine::{At, Attention, Bus, Deadline, EngineError, Exit, ExitKind, Kick, Lines, Vcpu};
@@ -11,6 +14,7 @@ use hako_engine_kvm::KvmVcpu;
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::{Activity, CpuState, Width};
 
+use crate::beat::Beat;
 use crate::core::Core;
 use crate::cpus::at_power_on;
 
@@ -82,6 +86,8 @@ impl Bus for Shared<'_, '_> {
 struct Stop {
     asked: AtomicBool,
     kickers: Vec<Arc<dyn Kick>>,
+    /// CPUs that were found at rest, with nothing of their own that would wake them: bit n for CPU n.
+    resting: AtomicU8,
 }
 
 impl Stop {
@@ -96,26 +102,48 @@ impl Stop {
         }
     }
 
-    /// Runs CPU number `n` until it has something for the machine, or another has. Only the first CPU's deadline and
-    /// kicks are the machine's.
+    /// CPU number `n` was found halted or waiting for another: whether now all are, and only events of the board could
+    /// wake one.
+    fn all_rest(&self, n: usize, vcpu: &mut KvmVcpu) -> Result<bool, EngineError> {
+        if vcpu.interrupts_enabled() && vcpu.lapic_state()?.timer_runs() {
+            return Ok(false);
+        }
+        let all = self.kickers.iter().fold(0u8, |all, _| all << 1 | 1);
+        let bit = 1u8.checked_shl(n as u32).unwrap_or(0);
+        if self.resting.fetch_or(bit, Ordering::SeqCst) | bit != all {
+            return Ok(false);
+        }
+        // One that has gone on since it was found is found again, or not.
+        self.resting.store(0, Ordering::SeqCst);
+        Ok(true)
+    }
+
+    /// Runs CPU number `n` until it has something for the machine, or another has. `event` is what it does where an
+    /// event may have come, or moved, or a kick has: `None` is for the machine.
     fn run(
         &self,
         n: usize,
         vcpu: &mut KvmVcpu,
         bus: &mut Shared<'_, '_>,
-        until: Deadline,
+        mut until: Deadline,
+        mut event: impl FnMut(&mut Shared<'_, '_>, &ExitKind) -> Option<Deadline>,
     ) -> Result<Option<Exit>, EngineError> {
-        let until = if n == 0 { until } else { Deadline::Never };
-        let left = loop {
+        let mut run = || loop {
             if self.asked.load(Ordering::SeqCst) {
-                break Ok(None);
+                return Ok(None);
             }
-            match vcpu.run(bus, until) {
-                Ok(exit) if n != 0 && matches!(exit.kind, ExitKind::Kicked | ExitKind::Halt) => {}
-                Ok(exit) => break Ok(Some(exit)),
-                Err(why) => break Err(why),
+            let exit = vcpu.run(bus, until)?;
+            let ordinary = match exit.kind {
+                ExitKind::Deadline | ExitKind::Kicked => true,
+                ExitKind::Halt => !self.all_rest(n, vcpu)?,
+                _ => false,
+            };
+            match ordinary.then(|| event(bus, &exit.kind)).flatten() {
+                Some(next) => until = next,
+                None => return Ok(Some(exit)),
             }
         };
+        let left = run();
         self.ask(n);
         left
     }
@@ -161,7 +189,12 @@ impl KvmCpus {
     }
 
     /// Runs all CPUs until one of them has something for the machine.
-    pub fn run(&mut self, core: &mut Core, until: Deadline) -> Result<Exit, EngineError> {
+    pub fn run(
+        &mut self,
+        core: &mut Core,
+        until: Deadline,
+        beat: &mut Beat<'_>,
+    ) -> Result<Exit, EngineError> {
         if let [only] = self.vcpus.as_mut_slice() {
             return only.run(core, until);
         }
@@ -169,8 +202,8 @@ impl KvmCpus {
             self.current = cpu;
             return Ok(exit);
         }
-        let kickers = self.vcpus.iter().map(|v| v.kicker()).collect();
-        let stop = Stop { asked: AtomicBool::new(false), kickers };
+        let kickers: Vec<_> = self.vcpus.iter().map(|v| v.kicker()).collect();
+        let stop = Stop { asked: AtomicBool::new(false), kickers, resting: AtomicU8::new(0) };
         let memory = core.memory().clone();
         let core = Mutex::new(core);
         let bus = || Shared { core: &core, memory: memory.clone() };
@@ -181,9 +214,16 @@ impl KvmCpus {
             let mut threads = Vec::new();
             for (i, vcpu) in others.iter_mut().enumerate() {
                 let mut bus = bus();
-                threads.push(scope.spawn(move || stop.run(i + 1, vcpu, &mut bus, until)));
+                let event = move |_: &mut Shared<'_, '_>, kind: &ExitKind| {
+                    if *kind == ExitKind::Deadline {
+                        stop.kickers.iter().take(1).for_each(|first| first.kick());
+                    }
+                    Some(Deadline::Never)
+                };
+                threads.push(scope.spawn(move || stop.run(i + 1, vcpu, &mut bus, Deadline::Never, event)));
             }
-            left.push(stop.run(0, first, &mut bus(), until));
+            let event = |bus: &mut Shared<'_, '_>, _: &ExitKind| beat.go_on(&mut lock(bus.core));
+            left.push(stop.run(0, first, &mut bus(), until, event));
             for thread in threads {
                 match thread.join() {
                     Ok(exit) => left.push(exit),

@@ -8,6 +8,7 @@
 //! # Ok::<(), hako_machine::Error>(())
 //! ```
 
+mod beat;
 mod boot;
 mod build;
 mod builder;

@@ -5,15 +5,15 @@ use std::time::Duration;
 use hako_chips::Wish;
 use hako_engine::{Deadline, EngineError, Exit, ExitKind, Time};
 
+use crate::beat::Beat;
 use crate::config::{MachineKind, TripleFault};
+use crate::core::Core;
 use crate::engine::Engine;
 use crate::inbox::Waiting;
 use crate::io_thread::IoThreads;
 use crate::machine::{Machine, Progress};
 use crate::outcome::{Ended, Outcome};
 
-/// Buffered output is shown after this long at the latest.
-const FLUSH: Duration = Duration::from_millis(10);
 /// The longest sleep of a machine that nothing but input can wake. Input ends it at once: this is only a time that
 /// every host's clock can wait for.
 const LONG: Duration = Duration::from_secs(3600);
@@ -67,15 +67,8 @@ impl Machine {
             self.heed_signals();
         }
         let count = self.raw_count();
-        self.core.horizon = self.core.next_event().min(until).min(limit);
-        if self.core.sinks.pending() {
-            if now.since(self.shown) >= FLUSH {
-                self.core.flush();
-                self.shown = now;
-            } else {
-                self.core.horizon = self.core.horizon.min(self.shown + FLUSH);
-            }
-        }
+        let (_, core, mut beat) = self.parts(until.min(limit));
+        beat.look_ahead(core, now);
         let mut deadline = self.core.clock.deadline(count, self.core.horizon, self.engine.counts());
         if self.config.detect_hang && self.can_watch() {
             deadline = self.hang.deadline(deadline);
@@ -84,7 +77,8 @@ impl Machine {
             deadline = cpus.limit(deadline);
         }
         self.trace_instruction()?;
-        let exit = self.engine.run(&mut self.core, deadline).map_err(|e| Ended::Failed(e.to_string()))?;
+        let (engine, core, mut beat) = self.parts(until.min(limit));
+        let exit = engine.run(core, deadline, &mut beat).map_err(|e| Ended::Failed(e.to_string()))?;
         self.trace_exceptions();
         let count = self.raw_count();
         let in_vain = exit.kind == ExitKind::Halt && deadline != Deadline::Count(count);
@@ -101,6 +95,19 @@ impl Machine {
         self.grant_all()?;
         self.handle(exit, until)?;
         if self.config.detect_hang { self.watch() } else { Ok(()) }
+    }
+
+    /// The engine, what is not CPU, and what happens beside the CPUs until `end`.
+    pub(crate) fn parts(&mut self, end: Time) -> (&mut Engine, &mut Core, Beat<'_>) {
+        let beat = Beat {
+            inbox: &self.inbox,
+            stdin: &mut self.stdin,
+            inlet: self.inlet,
+            io_threads: self.io_threads.as_ref(),
+            shown: &mut self.shown,
+            end,
+        };
+        (&mut self.engine, &mut self.core, beat)
     }
 
     /// When the time limit comes.

@@ -2,8 +2,12 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{engines, mbr, pc};
-use hako_machine::{Ended, EngineChoice};
+use hako_guests::Guest;
+use hako_machine::trace::TraceSpec;
+use hako_machine::{Builder, Ended, EngineChoice, Outcome};
 
 /// Where in [`CODE`] the number of the other CPUs is.
 const OTHERS: usize = 115;
@@ -64,4 +68,68 @@ fn a_machine_is_as_new_after_a_reset() {
     let first = m.run();
     m.reset_to(image(4)).unwrap();
     assert_eq!(m.run(), first);
+}
+
+/// What the machine came out of its CPUs for.
+fn exits(builder: Builder) -> (Outcome, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let spec = TraceSpec { what: "exits".parse().unwrap(), file: Some(file.path().into()) };
+    let mut m = builder.trace(spec).build().unwrap();
+    let outcome = m.run();
+    drop(m);
+    (outcome, std::fs::read_to_string(file.path()).unwrap())
+}
+
+#[test]
+fn an_event_that_concerns_one_cpu_stops_no_other() {
+    // The serial port and the disk have events of their own, and the disk's pin is said by the machine's thread.
+    let guest = Guest::named("virtio-blk").unwrap();
+    let disk = || {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1 << 20).unwrap();
+        file
+    };
+    for engine in engines().into_iter().filter(|e| *e == EngineChoice::Kvm) {
+        let (first, second) = (disk(), disk());
+        let kernel = |file: &tempfile::NamedTempFile| {
+            pc(engine).memory(16 << 20).image(guest.image).disk(file.path().to_path_buf())
+        };
+        let (outcome, alone) = exits(kernel(&first));
+        assert_eq!(outcome.ended, Ended::DebugExit(0x10));
+        assert!(alone.contains("exit deadline"), "{alone}");
+        let (outcome, together) = exits(kernel(&second).cpus(2));
+        assert_eq!(outcome.ended, Ended::DebugExit(0x10));
+        let stopped = |l: &&str| l.contains("exit deadline") || l.contains("exit kicked");
+        assert_eq!(together.lines().filter(stopped).collect::<Vec<_>>(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_machine_whose_cpus_all_halt_for_good_ends() {
+    // cli; hlt
+    for engine in engines() {
+        let mut m = pc(engine).cpus(2).image(mbr(&[0xfa, 0xf4])).build().unwrap();
+        assert_eq!(m.run().ended, Ended::HaltedForGood, "{engine:?}");
+    }
+}
+
+#[test]
+fn input_reaches_a_machine_with_several_cpus() {
+    // in al, 3fdh; test al, 1; jz; in al, 3f8h; out f4h, al
+    let code = [0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xb2, 0xf8, 0xec, 0xe6, 0xf4, 0xf4];
+    for engine in engines() {
+        let mut m = pc(engine).cpus(2).image(mbr(&code)).build().unwrap();
+        m.send_serial(b"7");
+        assert_eq!(m.run().ended, Ended::DebugExit(u32::from(b'7')), "{engine:?}");
+    }
+}
+
+#[test]
+fn a_time_limit_ends_cpus_that_never_leave() {
+    for engine in engines() {
+        let limit = Duration::from_millis(if engine == EngineChoice::Kvm { 300 } else { 20 });
+        // jmp $
+        let mut m = pc(engine).cpus(2).image(mbr(&[0xeb, 0xfe])).timeout(limit).build().unwrap();
+        assert_eq!(m.run().ended, Ended::Timeout, "{engine:?}");
+    }
 }

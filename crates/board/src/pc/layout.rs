@@ -125,7 +125,7 @@ impl Layout {
     /// odd megabytes each shows the one below it, up to [`A20_REACH`] and to the end of RAM below 4 GiB: every megabyte
     /// costs the engine a slot. Beyond, and where nothing is, the gate changes nothing.
     pub fn set_a20(&self, map: &mut MemoryMap, open: bool) -> Result<(), MapError> {
-        let end = self.low_ram().next_multiple_of(2 * MEGABYTE).min(A20_REACH).max(2 * MEGABYTE);
+        let end = self.low_ram().next_multiple_of(2 * MEGABYTE).clamp(2 * MEGABYTE, A20_REACH);
         for odd in (MEGABYTE..end).step_by(2 * MEGABYTE as usize) {
             map.unmap(Gpa(odd), MEGABYTE)?;
             if open {
