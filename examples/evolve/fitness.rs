@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hako_machine::{ClockKind, Config, Ended, EngineChoice};
+use hako_testing::spec::Channel;
 use hako_testing::{Bench, MachineBench};
 
 use crate::genome::Genome;
@@ -79,7 +80,7 @@ fn attempt(bench: &mut MachineBench, genome: &Genome, text: &[u8]) -> Result<Tri
         subject.run(LIFE, false);
     }
     let halted = subject.outcome().is_some_and(|outcome| outcome.ended == Ended::HaltedForGood);
-    let printed = subject.printed().to_vec();
+    let printed = subject.said(Channel::Screen).to_vec();
     Ok(Trial { score: score(&printed, text, halted), printed })
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hako_guests::{ALL, Guest, Medium};
 use hako_machine::{ClockKind, Config, EngineChoice, Outcome};
+use hako_testing::spec::Channel;
 use hako_testing::{Bench, MachineBench, Screen};
 use hako_x86::CpuState;
 
@@ -46,9 +47,9 @@ fn run(bench: &mut MachineBench, guest: &Guest) -> Seen {
     Seen {
         outcome: subject.outcome(),
         time: subject.now(),
-        serial: subject.serial().to_vec(),
-        debugcon: subject.debugcon().to_vec(),
-        printed: subject.printed().to_vec(),
+        serial: subject.said(Channel::Com(0)).to_vec(),
+        debugcon: subject.said(Channel::Debugcon).to_vec(),
+        printed: subject.said(Channel::Screen).to_vec(),
         screen: subject.screen(),
         cpu: subject.state().ok(),
         memory,

@@ -4,6 +4,7 @@ mod disks;
 mod guest;
 mod hako;
 mod images;
+mod linux;
 mod reference;
 mod screen;
 mod status;

@@ -49,6 +49,40 @@ fn the_channels_go_where_they_are_sent() {
     }
 }
 
+/// COM2's data register.
+const COM2: u16 = 0x2f8;
+
+#[test]
+fn the_second_serial_option_is_com2() {
+    let folder = Folder::new();
+    let image = folder.file("image", &sector(&say(COM2, "second\n", HALT)));
+    let file = format!("file:{}", folder.arg("com2"));
+    for engine in engines() {
+        let run = |serials: &[&str]| {
+            hako(&[&["run", "--engine", engine, &image], serials].concat()).expect(0).text()
+        };
+        assert_eq!(run(&[]), "", "there is no COM2 unless it is asked for");
+        assert_eq!(run(&["--serial", "none", "--serial", "stdio"]), "second\n");
+        assert_eq!(run(&["--serial", "stdio", "--serial", &file]), "");
+        assert_eq!(folder.read("com2"), b"second\n");
+    }
+}
+
+#[test]
+fn standard_input_goes_to_the_first_serial_port_on_stdio() {
+    let folder = Folder::new();
+    // l: mov dx, 2fd; in al, dx; test al, 1; jz l; mov dx, 2f8; in al, dx; out dx, al; cmp al, 4; jne l
+    let echo = [
+        0xba, 0xfd, 0x02, 0xec, 0xa8, 0x01, 0x74, 0xf8, 0xba, 0xf8, 0x02, 0xec, 0xee, 0x3c, 0x04, 0x75, 0xef,
+    ];
+    let image = folder.file("image", &sector(&[&echo, HALT].concat()));
+    let run = |serials: &[&str]| {
+        hako_fed(&[&["run", "--engine", "soft", "--timeout", "5s", &image], serials].concat(), b"two\x04")
+    };
+    assert_eq!(run(&["--serial", "none", "--serial", "stdio"]).expect(0).text(), "two\x04");
+    run(&["--serial", "stdio", "--serial", "stdio"]).expect(124);
+}
+
 /// 64 KiB of everything but the byte that ends the echo, and that byte.
 fn long_input() -> Vec<u8> {
     let mut input: Vec<u8> =

@@ -9,8 +9,8 @@ use crate::guest::{self, COM1, LOOP, SAYING, say, sector};
 use crate::hako::{Done, Folder, command, wait};
 
 /// A pseudo-terminal: the user's end and the program's.
-struct Terminal {
-    user: File,
+pub struct Terminal {
+    pub user: File,
     program: OwnedFd,
     before: Settings,
 }
@@ -19,7 +19,8 @@ struct Terminal {
 type Settings = [libc::tcflag_t; 4];
 
 impl Terminal {
-    fn open() -> Terminal {
+    /// A new one.
+    pub fn open() -> Terminal {
         let (mut user, mut program) = (0, 0);
         let null = std::ptr::null_mut();
         // SAFETY: openpty writes two descriptors; the other arguments may be null.
@@ -32,12 +33,20 @@ impl Terminal {
     }
 
     /// Starts hako with the terminal as its standard input.
-    fn start(&self, args: &[&str]) -> Child {
+    pub fn start(&self, args: &[&str]) -> Child {
         command().args(args).stdin(self.program.try_clone().unwrap()).spawn().unwrap()
     }
 
-    fn type_keys(&mut self, keys: &[u8]) {
+    /// What the user types.
+    pub fn type_keys(&mut self, keys: &[u8]) {
         self.user.write_all(keys).unwrap();
+    }
+
+    /// Gives it a size.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        // SAFETY: the request reads the value; the descriptor is open.
+        assert_eq!(unsafe { libc::ioctl(self.user.as_raw_fd(), libc::TIOCSWINSZ, &size) }, 0);
     }
 
     fn is_raw(&self) -> bool {
@@ -46,7 +55,7 @@ impl Terminal {
     }
 
     /// The end of a run: the terminal is as it was.
-    fn end(&self, child: Child) -> Done {
+    pub fn end(&self, child: Child) -> Done {
         let done = wait(child);
         assert_eq!(settings(&self.program), self.before, "{}", done.err);
         done
@@ -87,6 +96,27 @@ fn keys_go_to_the_guest_raw_and_ctrl_a_x_leaves() {
     terminal.type_keys(b"a\x03\x01\x01z");
     hears(&mut child, "a\x03\x01z");
     terminal.type_keys(b"\x01x");
+    terminal.end(child).expect(130);
+}
+
+#[test]
+fn a_long_paste_arrives_complete() {
+    let folder = Folder::new();
+    let image = echo(&folder);
+    let terminal = Terminal::open();
+    let mut child = terminal.start(&["run", "--engine", "soft", "--clock", "virtual", &image]);
+    hears(&mut child, "ready");
+    // Everything but the echo's end and Ctrl-A, which is a command to hako.
+    let paste: Vec<u8> =
+        (0..0x1_0000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
+    let mut user = terminal.user.try_clone().unwrap();
+    let typed = paste.clone();
+    let typist = std::thread::spawn(move || user.write_all(&typed).unwrap());
+    let mut heard = vec![0; paste.len()];
+    child.stdout.as_mut().unwrap().read_exact(&mut heard).unwrap();
+    typist.join().unwrap();
+    assert!(heard == paste);
+    (&terminal.user).write_all(b"\x01x").unwrap();
     terminal.end(child).expect(130);
 }
 

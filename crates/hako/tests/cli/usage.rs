@@ -4,6 +4,59 @@ use crate::guest::{HALT, sector};
 use crate::hako::{Folder, engines, hako};
 
 #[test]
+fn a_bare_machine_refuses_what_it_has_not() {
+    let folder = Folder::new();
+    let rom = folder.file("rom", &[0xf4]);
+    let table: [&[&str]; 21] = [
+        &["--firmware", "builtin"],
+        &["--append", "x"],
+        &["--initrd", &rom],
+        &["--module", &rom],
+        &["--protocol", "pvh"],
+        &["--cpus", "2"],
+        &["--no-acpi"],
+        &["--testdev"],
+        &["--rng"],
+        &["--console", "none"],
+        &["--balloon", "0"],
+        &["--disk", &rom],
+        &["--floppy", &rom],
+        &["--cdrom", &rom],
+        &["--boot", "disk"],
+        &["--serial", "none", "--serial", "stdio"],
+        &["--debugcon", "stdio"],
+        &["--debug-exit", "0xf4"],
+        &["--debug-exit", "none"],
+        &["--screen"],
+        &["--screenshot", "/no/such/folder/shot.png"],
+    ];
+    for engine in engines() {
+        let bare = ["run", "--machine", "bare", "--engine", engine, &rom];
+        hako(&bare).expect(0);
+        for args in table {
+            hako(&[&bare, args].concat()).expect(2).says(args[0]).says("--machine pc");
+        }
+    }
+    hako(&["run", "--machine", "bare", "--cpu", "max", "--engine", "kvm", &rom]).expect(2).says("--cpu");
+    hako(&["run", "--machine", "bare", "--cpu", "max", "--engine", "soft", &rom]).expect(0);
+}
+
+#[test]
+fn options_that_do_not_go_together_are_refused() {
+    let folder = Folder::new();
+    let image = folder.file("image", &sector(HALT));
+    let serials = ["--serial", "none"].repeat(5);
+    hako(&[&["run", &image], &serials[..]].concat()).expect(2).says("COM4");
+    hako(&["run", "--memory", "64M", "--balloon", "64M", &image]).expect(2).says("balloon");
+    hako(&["run", "--engine", "kvm", "--trace", "int", &image]).expect(2).says("--engine soft");
+    for (option, value) in [("--append", "x"), ("--initrd", &image[..]), ("--protocol", "pvh")] {
+        hako(&["run", option, value, &image]).expect(2).says(option);
+    }
+    hako(&["demo", "pvh", "--boot", "disk"]).expect(2).says("--boot");
+    hako(&["demo", "pvh", "--firmware", "seabios"]).expect(2).says("--firmware");
+}
+
+#[test]
 fn arguments_out_of_range_are_usage_errors() {
     let folder = Folder::new();
     let image = folder.file("image", &sector(HALT));

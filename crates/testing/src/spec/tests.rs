@@ -69,7 +69,7 @@ fn steps_keep_their_order() {
     .unwrap();
     let within = Some(Duration::from_secs(3));
     assert_eq!(spec.steps[0], Step::Expect(Channel::Com(0), Pattern::regex("log.n:").unwrap(), within));
-    assert_eq!(spec.steps[1], Step::SendSerial(b"root\n".to_vec()));
+    assert_eq!(spec.steps[1], Step::Send(Inlet::Com(0), b"root\n".to_vec()));
     assert_eq!(spec.steps[2], Step::Wait(Duration::from_millis(10)));
     assert!(matches!(&spec.steps[3], Step::SendKeys(keys) if keys.len() == 2));
 }
