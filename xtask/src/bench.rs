@@ -1,4 +1,7 @@
-//! `cargo xtask bench`: the same kernels on hako, QEMU (TCG) and Bochs, in turns, minima of CPU time, ratios.
+//! `cargo xtask bench`: the same kernels on hako, QEMU (TCG) and Bochs, in turns, minima of CPU time, ratios; whole runs;
+//! virtio disks.
+
+mod disk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -141,7 +144,8 @@ pub fn run(options: &Options) -> Outcome {
     let dir = tools::target().join("bench");
     fs::create_dir_all(&dir).map_err(|why| format!("{}: {why}", dir.display()))?;
     kernels(options, &hako, &dir)?;
-    whole_runs(options, &hako, &dir)
+    whole_runs(options, &hako, &dir)?;
+    disk::run(options.rounds, &options.filter, &hako, &dir)
 }
 
 /// The table of kernels.

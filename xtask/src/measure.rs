@@ -52,3 +52,27 @@ pub fn await_cost(child: &Child, start: Instant) -> Result<(Cost, ExitStatus), S
         Cost { cpu: time(usage.ru_utime) + time(usage.ru_stime), wall, peak_kib: usage.ru_maxrss as u64 };
     Ok((cost, ExitStatus::from_raw(status)))
 }
+
+/// The most memory that a command has resident at a time, in KiB, without what it shares as guest memory: what
+/// `/proc/PID/status` says of pages of its own and of files, looked at every other millisecond.
+pub fn resident(command: &mut Command) -> Result<u64, String> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|why| format!("{command:?} did not start: {why}"))?;
+    let path = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    loop {
+        if let Some(status) = child.try_wait().map_err(|why| format!("{command:?}: {why}"))? {
+            return if status.success() || status.code() == Some(33) {
+                Ok(most)
+            } else {
+                Err(format!("{command:?} ended with {status}"))
+            };
+        }
+        // Once it has ended there is nothing to read.
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let own = text.lines().filter(|l| l.starts_with("RssAnon:") || l.starts_with("RssFile:"));
+        let kib = own.filter_map(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok()).sum();
+        most = most.max(kib);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
