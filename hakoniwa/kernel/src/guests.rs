@@ -16,7 +16,8 @@ use crate::platform::Platform;
 use crate::syscall::KERNEL_PORTS;
 use crate::task::{Reason, State};
 use hakoniwa_abi::guest::{
-    ASK, CAN_TAKE, NMI, TIME_ADDED, TIME_ZERO, VECTORS_PRESENT, label::RESUME_WITH_STATE, more, policy,
+    ASK, CAN_TAKE, INJECT, NMI, TIME_ADDED, TIME_ZERO, VECTORS_PRESENT, label::RESUME_WITH_STATE, more,
+    policy,
 };
 use hakoniwa_abi::message::{exit as code, label};
 use hakoniwa_abi::{Access, Error, Message, PAGE, TaskId, rights};
@@ -311,6 +312,8 @@ impl<P: Platform> Kernel<'_, P> {
         match message.label {
             label::RESUME | RESUME_WITH_STATE => {
                 if let Some(guest) = &mut self.tasks[slot].guest {
+                    // What was asked before is answered; what is asked before the entry is not.
+                    guest.wanted &= message.words[CAN_TAKE] & INJECT == 0;
                     guest.answer = Some(message);
                 }
                 self.wake(slot);

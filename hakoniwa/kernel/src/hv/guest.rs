@@ -526,7 +526,6 @@ fn apply(
     let words = answer.words;
     if words[CAN_TAKE] & INJECT != 0 {
         guest.pending = Some(words[CAN_TAKE] as u8);
-        guest.wanted = false;
     }
     if answer.label == label::RESUME_WITH_STATE {
         // The server has delivered what the exit cut short.

@@ -470,3 +470,14 @@ fn an_nmi_ends_a_halt() {
     (s.guest.policy, s.guest.nmi) = (policy::HALT, true);
     assert_eq!(s.exit(reason::HLT, 0), Action::Resume);
 }
+
+#[test]
+fn a_window_asked_for_after_an_answer_with_an_interrupt_is_not_forgotten() {
+    let mut s = setup();
+    s.vmcs.write(Field::GuestRflags, 0x202);
+    s.guest.answer = Some(Message::new(RESUME, &[0, 0, 0, 0, 0, 0, 0x140]));
+    s.guest.wanted = true;
+    s.enter();
+    assert_eq!(s.vmcs.read(Field::EntryInterruption), 0x8000_0040);
+    assert!(s.guest.wanted && s.guest.window);
+}
