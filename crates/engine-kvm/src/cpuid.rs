@@ -167,15 +167,17 @@ fn list(entries: &[kvm_cpuid_entry2]) -> Result<CpuId, EngineError> {
     CpuId::from_entries(entries).map_err(|_| host("CPUID list")(Error::new(libc::E2BIG)))
 }
 
+/// Whether this KVM emulates: every KVM that runs on a processor's virtualisation has one of these.
+pub(crate) fn emulates(kvm: &Kvm) -> bool {
+    !kvm.check_extension(Cap::TscControl) && kvm.check_extension_raw(KVM_CAP_X86_SMM.into()) == 0
+}
+
 /// What KVM supports, masked to the model.
 pub(crate) fn of_model(kvm: &Kvm, model: &CpuidModel) -> Result<CpuId, EngineError> {
     let supported =
         kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(host("KVM_GET_SUPPORTED_CPUID"))?;
     let mut entries = supported.as_slice().to_vec();
-    // Every KVM that runs on a processor's virtualisation has one of these.
-    let emulated =
-        !kvm.check_extension(Cap::TscControl) && kvm.check_extension_raw(KVM_CAP_X86_SMM.into()) == 0;
-    let model = CpuidModel { emulated: model.emulated || emulated, ..model.clone() };
+    let model = CpuidModel { emulated: model.emulated || emulates(kvm), ..model.clone() };
     model.apply(&mut entries);
     list(&entries)
 }

@@ -23,20 +23,22 @@ pub(crate) struct Debugging {
     standing: Option<(usize, u64)>,
     /// Breakpoint that is off while one instruction is stepped.
     passing: Option<usize>,
+    /// Instructions still to be stepped for the sake of stepping.
+    steps_on: u32,
 }
 
 /// Meaning of a KVM_EXIT_DEBUG.
 pub(crate) enum Meaning {
     /// Something the host asked for.
     Hit(DebugHit),
-    /// A step of our own past a breakpoint.
+    /// A step of our own: past a breakpoint, or one of [`Debugging::step_on`].
     Passed,
 }
 
 impl Debugging {
     /// Whether KVM steps, on the host's behalf or our own.
     pub(crate) fn steps(&self) -> bool {
-        self.wanted.step || self.passing.is_some()
+        self.wanted.step || self.passing.is_some() || self.steps_on != 0
     }
 
     /// Replaces what is debugged.
@@ -58,6 +60,12 @@ impl Debugging {
         }
         self.wanted = debug.clone();
         self.passing = None;
+        self.apply(fd)
+    }
+
+    /// Steps the next instructions without stopping.
+    pub(crate) fn step_on(&mut self, fd: &VcpuFd, instructions: u32) -> Result<(), EngineError> {
+        self.steps_on = instructions;
         self.apply(fd)
     }
 
@@ -103,7 +111,10 @@ impl Debugging {
 
     /// One instruction was executed without KVM saying so (it does not after some port accesses).
     pub(crate) fn stepped(&mut self, fd: &VcpuFd) -> Result<Meaning, EngineError> {
-        if self.passing.take().is_some() {
+        let stepped = self.steps();
+        self.passing = None;
+        self.steps_on = self.steps_on.saturating_sub(1);
+        if stepped && !self.steps() {
             self.apply(fd)?;
         }
         Ok(if self.wanted.step { Meaning::Hit(DebugHit::Step) } else { Meaning::Passed })

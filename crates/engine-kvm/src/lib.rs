@@ -37,6 +37,7 @@ mod probe;
 mod run;
 mod slots;
 mod speed;
+mod starved;
 mod state;
 mod vcpu;
 mod vm;

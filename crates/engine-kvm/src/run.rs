@@ -427,6 +427,9 @@ impl KvmVcpu {
         if quiet && self.activity()? != Activity::Running {
             return Ok(Some(self.halt_exit()));
         }
+        if !quiet && self.starves {
+            self.relieve()?;
+        }
         Ok(None)
     }
 

@@ -64,6 +64,10 @@ pub struct KvmVcpu {
     /// An exit that came while an access was being finished for another.
     pub(crate) deferred: Option<Exit>,
     pub(crate) debugging: Debugging,
+    /// This KVM may never look for an interrupt when one can be taken.
+    pub(crate) starves: bool,
+    /// Requests that the master PIC had at the last look of [`KvmVcpu::relieve`].
+    pub(crate) waited: u8,
     pub(crate) counts: ExitCounts,
 }
 
@@ -98,6 +102,8 @@ impl KvmVcpu {
             look_at_lines: true,
             deferred: None,
             debugging: Debugging::default(),
+            starves: false,
+            waited: 0,
             counts: ExitCounts::default(),
         };
         let ask = vcpu.ask;

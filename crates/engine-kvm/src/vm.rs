@@ -78,6 +78,8 @@ pub struct Vm {
     cpuid: Option<CpuId>,
     /// KVM exits on every instruction it refuses, and queues no #UD of its own.
     clean_refusals: bool,
+    /// KVM emulates, with its irqchip: it may never look for an interrupt when one can be taken.
+    starves: bool,
 }
 
 impl Vm {
@@ -103,7 +105,8 @@ impl Vm {
             Some(model) => Some(cpuid::of_model(&kvm, model)?),
             None => None,
         };
-        Ok(Vm { shared, config, cpuid, clean_refusals })
+        let starves = config.irqchip && cpuid::emulates(&kvm);
+        Ok(Vm { shared, config, cpuid, clean_refusals, starves })
     }
 
     /// CPU number `id`, below `VmConfig::cpus`, in KVM's reset state.
@@ -119,7 +122,9 @@ impl Vm {
         if let Some(cpuid) = &self.cpuid {
             fd.set_cpuid2(&cpuid::of_cpu(cpuid, id)).map_err(host("KVM_SET_CPUID2"))?;
         }
-        KvmVcpu::new(fd, id, self.shared.clone(), &self.config, self.clean_refusals)
+        let mut vcpu = KvmVcpu::new(fd, id, self.shared.clone(), &self.config, self.clean_refusals)?;
+        vcpu.starves = self.starves;
+        Ok(vcpu)
     }
 
     /// Makes the memory slots show `memory`. vCPUs do this themselves when the bus reports a changed map; this is for

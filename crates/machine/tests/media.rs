@@ -40,24 +40,9 @@ fn firmwares() -> Vec<FirmwareChoice> {
     [FirmwareChoice::Builtin].into_iter().chain(seabios).collect()
 }
 
-/// SeaBIOS waits for the drive's interrupt between STI and CLI, with a look at the ACPI timer in each round: a KVM that
-/// emulates comes back to the guest after that look and takes no interrupt in the few instructions that allow it.
-fn loses_the_drives_interrupt(engine: EngineChoice, firmware: &FirmwareChoice) -> bool {
-    let emulates = || hako_engine_kvm::probe().usable.is_ok_and(|speed| speed.is_emulated());
-    engine == EngineChoice::Kvm && *firmware == FirmwareChoice::SeaBios && emulates()
-}
-
 fn boots(image: &[u8], drive: impl Fn(u8) -> bool) {
-    boots_but(image, drive, |_, _| false);
-}
-
-fn boots_but(
-    image: &[u8],
-    drive: impl Fn(u8) -> bool,
-    without: impl Fn(EngineChoice, &FirmwareChoice) -> bool,
-) {
     for engine in engines() {
-        for firmware in firmwares().into_iter().filter(|f| !without(engine, f)) {
+        for firmware in firmwares() {
             let mut m = pc(engine).firmware(firmware.clone()).image(image).build().unwrap();
             let outcome = m.run();
             let log = String::from_utf8_lossy(m.debugcon()).into_owned();
@@ -82,7 +67,7 @@ fn a_hard_disk_of_odd_size() {
 
 #[test]
 fn a_floppy() {
-    boots_but(&floppy(), |dl| dl == 0, loses_the_drives_interrupt);
+    boots(&floppy(), |dl| dl == 0);
 }
 
 #[test]
