@@ -108,6 +108,22 @@ impl Board {
         }
     }
 
+    /// FERR# of a CPU: an x87 exception is reported while CR0.NE is clear.
+    pub fn ferr(&mut self, cpu: u8, asserted: bool) -> Attention {
+        match self {
+            Board::Bare(_) => Attention::empty(),
+            Board::Pc(b) => b.ferr(cpu, asserted),
+        }
+    }
+
+    /// IGNNE#: x87 exceptions that FERR# reports are to be ignored; so they are where nothing listens to FERR#.
+    pub fn ignne(&self) -> bool {
+        match self {
+            Board::Bare(_) => true,
+            Board::Pc(b) => b.ignne(),
+        }
+    }
+
     /// CPUs whose lines have changed and that have not looked at them since, bit n for CPU n, since the last call. A
     /// change of another CPU's lines than that which made the access is announced by [`Attention::EVENTS`].
     pub fn take_signals(&mut self) -> u8 {

@@ -34,6 +34,27 @@ fn the_tables_lie_where_the_firmware_leaves_room() {
 }
 
 #[test]
+fn an_x87_error_is_irq_13_and_port_f0_lets_the_cpu_go_on() {
+    let mut b = Board::Pc(Box::new(pc(|_| ())));
+    let irr = |b: &mut Board| {
+        let mut value = [0];
+        let _ = b.port_out(Time::ZERO, 0xa0, Width::B1, &[0x0a]);
+        let _ = b.port_in(Time::ZERO, 0xa0, Width::B1, &mut value);
+        value[0] >> 5 & 1
+    };
+    for (port, value) in [(0xa0, 0x11), (0xa1, 0x70), (0xa1, 2), (0xa1, 1)] {
+        let _ = b.port_out(Time::ZERO, port, Width::B1, &[value]);
+    }
+    assert_eq!((irr(&mut b), b.ignne()), (0, false));
+    assert!(!b.ferr(0, true).is_empty());
+    assert_eq!((irr(&mut b), b.ignne()), (1, false));
+    let _ = b.port_out(Time::ZERO, 0xf0, Width::B1, &[0]);
+    assert!(b.ignne());
+    let _ = b.ferr(0, false);
+    assert!(!b.ignne());
+}
+
+#[test]
 fn both_root_pointers_are_found_by_search() {
     let pc = pc(|_| ());
     assert_eq!(pc.rsdp().map(|at| at.0), search(&pc, b"RSD PTR "));

@@ -16,6 +16,7 @@ extern crate alloc;
 
 pub mod acpi_pm;
 pub mod block;
+pub mod coprocessor;
 pub mod debugcon;
 pub mod debugexit;
 pub mod dma8237;

@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use hako_chips::saved::Saved;
 use hako_chips::{
-    acpi_pm, debugcon, hpet, i8042, ioapic, lapic, latch, pic, pit, port92, reset_control, rtc, serial,
+    acpi_pm, coprocessor, debugcon, hpet, i8042, ioapic, lapic, latch, pic, pit, port92, reset_control, rtc,
+    serial,
 };
 use hako_engine::Time;
 use serde::{Serialize, de::DeserializeOwned};
@@ -38,6 +39,14 @@ fn ioapic_state() {
     let mut ioapic = ioapic::IoApic::new();
     ioapic.set_pin(4, true, &mut |_| true);
     survives(ioapic.save());
+}
+
+#[test]
+fn coprocessor_state() {
+    let mut coprocessor = coprocessor::Coprocessor::new();
+    coprocessor.set_ferr(0, true);
+    coprocessor.write();
+    survives(coprocessor.save());
 }
 
 #[test]

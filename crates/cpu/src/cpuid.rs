@@ -1,10 +1,12 @@
 //! CPUID: the model, less what this CPU does not do.
 
+use hako_x86::cpuid::leaf::HYPERVISOR;
 use hako_x86::cpuid::{MAX, Model, Moment};
 use hako_x86::{Cr4, Features, msr};
 
 use crate::Cpu;
 use crate::cx::{Cx, Step};
+use crate::msr::{LIMIT_CPUID, XD_DISABLE};
 use crate::op::Op;
 
 /// What this CPU implements; the local APIC and what belongs to it are there where the bus has one.
@@ -57,7 +59,14 @@ impl Cpu {
 /// CPUID.
 pub(crate) fn cpuid(cx: &mut Cx<'_>, _op: &Op) -> Step {
     const APIC_ENABLED: u64 = 1 << 11;
-    let (leaf, subleaf) = (cx.reg::<u32>(0), cx.reg::<u32>(1));
+    /// The highest basic leaf that IA32_MISC_ENABLE can limit CPUID to.
+    const LIMIT: u32 = 2;
+    let (mut leaf, subleaf) = (cx.reg::<u32>(0), cx.reg::<u32>(1));
+    let misc_enable = cx.cpu.sys.misc_enable;
+    let limited = misc_enable & LIMIT_CPUID != 0 && leaf < HYPERVISOR;
+    if limited {
+        leaf = leaf.min(LIMIT);
+    }
     let at = cx.at();
     let apic_enabled = cx.bus.msr_read(at, msr::APIC_BASE).is_some_and(|base| base & APIC_ENABLED != 0);
     let config = &cx.cpu.config;
@@ -68,7 +77,14 @@ pub(crate) fn cpuid(cx: &mut Cx<'_>, _op: &Op) -> Step {
         apic_enabled,
         tsc_hz: config.tsc_hz,
     };
-    let [eax, ebx, ecx, edx] = config.model.cpuid(leaf, subleaf, &now);
+    let mut model = config.model;
+    if misc_enable & XD_DISABLE != 0 {
+        model.features = model.features.without(Features::NX);
+    }
+    let [mut eax, ebx, ecx, edx] = model.cpuid(leaf, subleaf, &now);
+    if limited && leaf == 0 {
+        eax = eax.min(LIMIT);
+    }
     for (reg, value) in [(0, eax), (3, ebx), (1, ecx), (2, edx)] {
         cx.set_reg(reg, value);
     }

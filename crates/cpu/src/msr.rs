@@ -33,8 +33,13 @@ const IBRS_ALL: u64 = 1 << 1;
 const MICROCODE: u64 = 1 << 32;
 /// IA32_MISC_ENABLE: fast strings; no branch trace, no precise event sampling.
 pub(crate) const MISC_ENABLE_RESET: u64 = 1 << 12 | 1 << 11 | 1;
-/// The bits of it that can be written.
-const MISC_ENABLE_WRITABLE: u64 = 1;
+/// CPUID tells leaf 2 as its highest.
+pub(crate) const LIMIT_CPUID: u64 = 1 << 22;
+/// CPUID tells that there are no no-execute pages, and EFER.NXE cannot be set.
+pub(crate) const XD_DISABLE: u64 = 1 << 34;
+/// The bits of it that can be written. Those of fast strings, thermal control, SpeedStep, MONITOR and task-priority
+/// messages on the front-side bus do nothing.
+const MISC_ENABLE_WRITABLE: u64 = 1 << 0 | 1 << 3 | 1 << 16 | 1 << 18 | LIMIT_CPUID | 1 << 23 | XD_DISABLE;
 /// Bits of it that are read-only: what is written there is ignored.
 const MISC_ENABLE_FIXED: u64 = 1 << 12 | 1 << 11 | 1 << 7;
 /// IA32_PAT after reset: WB, WT, UC-, UC twice.
@@ -204,6 +209,8 @@ impl Cpu {
     fn write_efer(&mut self, value: u64) -> Result<(), Why> {
         when(value & !(EFER_WRITABLE | Efer::LMA.bits()) == 0, Why::MsrReservedBit)?;
         let changed = (value ^ self.efer) & EFER_WRITABLE;
+        let xd = value & changed & Efer::NXE.bits() != 0 && self.sys.misc_enable & XD_DISABLE != 0;
+        when(!xd, Why::MsrReservedBit)?;
         when(changed & Efer::LME.bits() == 0 || !self.cr0_has(Cr0::PG), Why::LmeWhilePaging)?;
         self.efer = value & EFER_WRITABLE | self.efer & Efer::LMA.bits();
         if changed & Efer::NXE.bits() != 0 {
@@ -220,39 +227,40 @@ impl Cx<'_> {
         self.bus.tsc(at).wrapping_add(self.cpu.sys.tsc_offset)
     }
 
-    /// Moves the time-stamp counter; IA32_TSC_ADJUST shows by how much (SDM Vol. 3B 17.17.3). An armed deadline stays
-    /// what it is, so that it is nearer or farther in time.
+    /// Moves the time-stamp counter; IA32_TSC_ADJUST shows by how much (SDM Vol. 3B 17.17.3). The local APIC's deadline
+    /// is one of the moved counter.
     fn move_tsc(&mut self, by: u64) {
+        let deadline = self.tsc_deadline();
         let now = self.tsc().wrapping_add(by);
-        let deadline = self.cpu.has(Features::TSC_DEADLINE).then(|| self.read_deadline()).flatten();
         let s = &mut self.cpu.sys;
         s.tsc_offset = s.tsc_offset.wrapping_add(by);
         s.tsc_adjust = s.tsc_adjust.wrapping_add(by);
         s.tsc_given = Some(now);
-        if let Some(deadline) = deadline.filter(|deadline| *deadline != 0) {
-            self.write_deadline(deadline);
+        if let Some(deadline) = deadline.filter(|d| *d != 0) {
+            let _ = self.set_tsc_deadline(deadline);
         }
     }
 
-    /// IA32_TSC_DEADLINE, a value of the guest's time-stamp counter (SDM Vol. 3A 11.5.4.1). The local APIC keeps it as
-    /// one of the bus's, which nobody moves; 0 is none to both.
-    fn read_deadline(&mut self) -> Option<u64> {
+    /// IA32_TSC_DEADLINE, where the bus has one: 0, or a value of this CPU's counter (SDM Vol. 3A 11.5.4.1). The local
+    /// APIC keeps it as one of the bus's, which nobody moves.
+    fn tsc_deadline(&mut self) -> Option<u64> {
         let at = self.at();
-        let kept = self.bus.msr_read(at, msr::TSC_DEADLINE)?;
-        Some(if kept == 0 { 0 } else { kept.wrapping_add(self.cpu.sys.tsc_offset) })
+        let deadline = self.bus.msr_read(at, msr::TSC_DEADLINE)?;
+        Some(if deadline == 0 { 0 } else { deadline.wrapping_add(self.cpu.sys.tsc_offset) })
     }
 
-    /// Writes IA32_TSC_DEADLINE; whether there is one.
-    fn write_deadline(&mut self, tsc: u64) -> bool {
+    fn set_tsc_deadline(&mut self, deadline: u64) -> Option<()> {
+        let left = deadline.saturating_sub(self.tsc());
         let at = self.at();
-        // One that passed before the bus's counter began has passed: that is 1.
-        let moved = i128::from(tsc) - i128::from(self.cpu.sys.tsc_offset as i64);
-        let kept = u64::try_from(moved.max(1)).unwrap_or(u64::MAX);
-        let done = self.bus.msr_write(at, msr::TSC_DEADLINE, if tsc == 0 { 0 } else { kept });
-        if let Some(attention) = done {
-            self.cpu.attend_bus(attention);
-        }
-        done.is_some()
+        let value = match (deadline, left) {
+            (0, _) => 0,
+            // It has passed.
+            (_, 0) => 1,
+            _ => self.bus.tsc(at).saturating_add(left),
+        };
+        let attention = self.bus.msr_write(at, msr::TSC_DEADLINE, value)?;
+        self.cpu.attend_bus(attention);
+        Some(())
     }
 
     /// The time-stamp counter of a loaded state runs on from here.
@@ -293,7 +301,7 @@ impl Cx<'_> {
         }
         let at = self.at();
         let value = match index {
-            msr::TSC_DEADLINE => self.read_deadline(),
+            msr::TSC_DEADLINE => self.tsc_deadline(),
             _ => self.bus.msr_read(at, index),
         };
         value.ok_or_else(|| self.gp(0, Why::UnknownMsr))
@@ -322,16 +330,11 @@ impl Cx<'_> {
             Written::Refused(why) => return Err(self.gp(0, why)),
             Written::NotOwned => {}
         }
-        if index == msr::TSC_DEADLINE {
-            return if self.write_deadline(value) { Ok(()) } else { Err(self.gp(0, Why::UnknownMsr)) };
-        }
-        match self.bus.msr_write(at, index, value) {
-            Some(attention) => {
-                self.cpu.attend_bus(attention);
-                Ok(())
-            }
-            None => Err(self.gp(0, Why::UnknownMsr)),
-        }
+        let done = match index {
+            msr::TSC_DEADLINE => self.set_tsc_deadline(value),
+            _ => self.bus.msr_write(at, index, value).map(|attention| self.cpu.attend_bus(attention)),
+        };
+        done.ok_or_else(|| self.gp(0, Why::UnknownMsr))
     }
 }
 

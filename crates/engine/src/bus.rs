@@ -60,7 +60,8 @@ pub trait Bus {
     fn mmio_write(&mut self, at: At, gpa: Gpa, data: &[u8]) -> Attention;
     /// RDMSR of an index that the CPU does not own; `None` is #GP.
     fn msr_read(&mut self, at: At, index: u32) -> Option<u64>;
-    /// WRMSR of an index that the CPU does not own; `None` is #GP.
+    /// WRMSR of an index that the CPU does not own; `None` is #GP. IA32_TSC_DEADLINE comes as a value of [`Bus::tsc`],
+    /// whatever the guest has made of its own counter.
     fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention>;
     /// Interrupt acknowledge: the vector of the interrupt that `lines().intr` announced.
     fn acknowledge(&mut self, at: At) -> u8;
@@ -75,6 +76,11 @@ pub trait Bus {
     /// FERR#, which reports x87 exceptions while CR0.NE is clear; PCs make IRQ 13 of it.
     fn ferr(&mut self, _at: At, _level: bool) -> Attention {
         Attention::empty()
+    }
+    /// IGNNE#: whether the CPU is to go on in spite of the exception that it reports by [`Bus::ferr`]. While it is not,
+    /// the CPU waits for an interrupt.
+    fn ignne(&mut self, _at: At) -> bool {
+        true
     }
     /// The levels of the lines into this CPU.
     fn lines(&mut self, at: At) -> Lines;

@@ -252,6 +252,15 @@ impl Bus for Core {
         done.map(|attention| self.settle(attention))
     }
 
+    fn ferr(&mut self, at: At, level: bool) -> Attention {
+        let attention = self.board.ferr(at.cpu, level);
+        self.settle(attention)
+    }
+
+    fn ignne(&mut self, _at: At) -> bool {
+        self.board.ignne()
+    }
+
     fn lines(&mut self, at: At) -> Lines {
         self.board.lines(at.cpu)
     }

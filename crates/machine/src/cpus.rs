@@ -12,6 +12,9 @@ use hako_x86::{CpuState, Model};
 /// Instructions of a turn.
 const TURN: u64 = 5_000;
 
+/// The time-stamp counter, which counts nanoseconds of guest time.
+const TSC_HZ: u64 = 1_000_000_000;
+
 /// All CPUs, and whose turn it is.
 pub(crate) struct SoftCpus {
     cpus: Vec<SoftVcpu>,
@@ -40,7 +43,8 @@ impl SoftCpus {
     /// `n` CPUs of a model, of which the first is the bootstrap processor.
     pub fn new(n: u8, model: Model) -> SoftCpus {
         let n = n.max(1);
-        let cpus = (0..n).map(|i| SoftVcpu::new(Config { model, ..Config::of(i, n) })).collect();
+        let cpus =
+            (0..n).map(|i| SoftVcpu::new(Config { model, tsc_hz: TSC_HZ, ..Config::of(i, n) })).collect();
         SoftCpus { cpus, current: 0, began: 0, over: false, idle: 0 }
     }
 

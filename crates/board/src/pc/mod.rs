@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 
 use hako_chips::Wish;
 use hako_chips::acpi_pm::AcpiPm;
+use hako_chips::coprocessor::Coprocessor;
 use hako_chips::debugcon::Debugcon;
 use hako_chips::dma8237::Dma8237;
 use hako_chips::fdc::Fdc;
@@ -147,6 +148,7 @@ pub struct Pc {
     boot: Vec<Drive>,
     memory_ranges: Vec<hako_firmware::MemoryRange>,
     port92: Port92,
+    coprocessor: Coprocessor,
     apm: [Latch; 2],
     pm: AcpiPm,
     hpet: Hpet,
@@ -213,6 +215,7 @@ impl Pc {
             disks,
             boot: config.boot,
             port92: Port92::new(),
+            coprocessor: Coprocessor::new(),
             apm: Default::default(),
             pm: AcpiPm::new(false),
             hpet: Hpet::new(),
@@ -255,6 +258,7 @@ impl Pc {
         self.reset_control = ResetControl::new();
         self.fw_cfg.reset();
         (self.port92, self.apm) = (Port92::new(), Default::default());
+        self.coprocessor = Coprocessor::new();
         self.pm.reset(now);
         self.debugcon = Debugcon::new();
         self.hpet = Hpet::new();

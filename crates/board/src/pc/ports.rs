@@ -21,6 +21,7 @@ pub(super) static TABLE: &[Range] = &[
     Range::bytes(0xb8, 0xb8, sys::read_trap, sys::write_trap).still(),
     Range::bytes(0xc0, 0xdf, floppy::read_dma2, floppy::write_dma2).moving(Touched::empty()),
     Range::bytes(0xe9, 0xe9, sys::read_debugcon, sys::write_debugcon).still(),
+    Range::bytes(0xf0, 0xf0, sys::read_coprocessor, sys::write_coprocessor).moving(Touched::empty()),
     Range::items(0x170, 0x170, disks::read_data, disks::write_data).moving(Touched::empty()).volatile(),
     Range::bytes(0x171, 0x177, disks::read_command_block, disks::write_command_block)
         .moving(Touched::empty()),

@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 
 use hako_chips::acpi_pm::AcpiPmState;
+use hako_chips::coprocessor::CoprocessorState;
 use hako_chips::debugcon::DebugconState;
 use hako_chips::hpet::HpetState;
 use hako_chips::i8042::I8042State;
@@ -25,7 +26,7 @@ use super::testdev::{Testdev, TestdevState};
 use super::wires::{Own, WiresState};
 
 /// Layout of the saved state.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What the chips of a PC hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,8 @@ pub struct PcState {
     pub dma: Saved<dma8237::State>,
     /// Port 0x92.
     pub port92: Saved<Port92State>,
+    /// FERR# and IGNNE#.
+    pub coprocessor: Saved<CoprocessorState>,
     /// Ports 0xb2 and 0xb3.
     pub apm: [Saved<LatchState>; 2],
     /// ACPI power management.
@@ -104,6 +107,7 @@ impl Pc {
             fdc: self.fdc.save(),
             dma: self.dma.save(),
             port92: self.port92.save(),
+            coprocessor: self.coprocessor.save(),
             apm: self.apm.each_ref().map(|l| l.save()),
             pm: self.pm.save(),
             hpet: self.hpet.save(),
@@ -140,6 +144,7 @@ impl Pc {
         let fdc = restored!(self.fdc, &s.fdc);
         let dma = restored!(self.dma, &s.dma);
         let port92 = restored!(self.port92, &s.port92);
+        let coprocessor = restored!(self.coprocessor, &s.coprocessor);
         let [apm1, apm2] = &self.apm;
         let apm = [restored!(apm1, &s.apm[0]), restored!(apm2, &s.apm[1])];
         let pm = restored!(self.pm, &s.pm);
@@ -159,7 +164,7 @@ impl Pc {
         self.testdev = testdev;
         (self.ide, self.fdc, self.dma) = (ide, fdc, dma);
         (self.port92, self.apm, self.pm, self.debugcon) = (port92, apm, pm, debugcon);
-        self.hpet = hpet;
+        (self.hpet, self.coprocessor) = (hpet, coprocessor);
         self.wires.restore(&s.wires, own);
         (self.wish, self.volatile_reads) = (None, 0);
         self.output.clear();

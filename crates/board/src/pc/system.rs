@@ -9,6 +9,8 @@ use super::Pc;
 use super::events::Touched;
 use super::routing::Io;
 
+/// The interrupt of x87 exceptions.
+const COPROCESSOR_IRQ: u8 = 13;
 /// The port at which ACPI mode is switched on and off. On a PC an SMI handler does it; here it is the board.
 pub(super) const SMI_COMMAND: u16 = 0xb2;
 /// What switches it on.
@@ -37,6 +39,16 @@ pub(super) fn write_reset_control(pc: &mut Pc, _io: Io, value: u8) {
     pc.reset_control.write(value);
     let wish = pc.reset_control.take_wish();
     pc.wish(wish);
+}
+
+/// Port 0xf0 cannot be read.
+pub(super) fn read_coprocessor(_pc: &mut Pc, _io: Io) -> u8 {
+    0xff
+}
+
+pub(super) fn write_coprocessor(pc: &mut Pc, _io: Io, _value: u8) {
+    pc.coprocessor.write();
+    pc.wires.set_isa(COPROCESSOR_IRQ, pc.coprocessor.irq());
 }
 
 pub(super) fn read_debugcon(pc: &mut Pc, _io: Io) -> u8 {
@@ -98,6 +110,22 @@ impl Pc {
         self.pm.press_power_button();
         self.settle_sci(now);
         self.attention(None)
+    }
+
+    /// FERR# of a CPU. With the interrupt controllers in the engine its CPUs have their own way.
+    pub(crate) fn ferr(&mut self, cpu: u8, asserted: bool) -> Attention {
+        if self.wires.in_engine() {
+            return Attention::empty();
+        }
+        self.coprocessor.set_ferr(cpu, asserted);
+        self.wires.set_isa(COPROCESSOR_IRQ, self.coprocessor.irq());
+        self.touched |= Touched::LINES;
+        self.attention(Some(cpu))
+    }
+
+    /// IGNNE#.
+    pub(crate) fn ignne(&self) -> bool {
+        self.wires.in_engine() || self.coprocessor.ignne()
     }
 
     /// The debug-exit port may lie anywhere and takes bytes, words and dwords; of a string only the first item gets

@@ -132,6 +132,7 @@ pub(crate) fn fxrstor(cx: &mut Cx<'_>, op: &Op) -> Step {
     fpu.load_x87(&image, wide(op));
     fpu.load_xmm(&image, registers);
     fpu.mxcsr = mxcsr;
+    cx.settle_ferr();
     Ok(())
 }
 
@@ -212,6 +213,7 @@ pub(crate) fn xrstor(cx: &mut Cx<'_>, op: &Op) -> Step {
         // Where the component is not there, the image is zero.
         fpu.load_xmm(&image, registers);
     }
+    cx.settle_ferr();
     Ok(())
 }
 

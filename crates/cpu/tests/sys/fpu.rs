@@ -1,10 +1,10 @@
 //! What surrounds x87 and SSE: availability, pending exceptions, the environment and the save areas (SDM Vol. 1 8.1, 8.6,
 //! 10.5, chapter 13).
 
-use crate::machine::{CODE, DATA, Pc, sel};
-use hako_cpu::{Config, Cpu, Why};
+use crate::machine::{CODE, DATA, HANDLER, Pc, sel};
+use hako_cpu::{Config, Cpu, StopKind, Why};
 use hako_x86::cpuid::MAX;
-use hako_x86::{Cr0, Cr4, Gpr, Vector};
+use hako_x86::{Activity, Cr0, Cr4, Gpr, RFlags, SystemType, Vector};
 
 /// An XSAVE image after FNINIT.
 fn fresh() -> Vec<u8> {
@@ -98,6 +98,36 @@ fn without_ne_the_exception_goes_to_the_interrupt_controller() {
     assert_eq!(pc.board.ferr, [true]);
     pc.code(&[0xdb, 0xe2]).ok();
     assert_eq!(pc.board.ferr, [true, false]);
+}
+
+#[test]
+fn without_ignne_the_cpu_waits_in_front_of_the_instruction_for_an_interrupt() {
+    let mut pc = pending();
+    pc.state.cr0 &= !Cr0::NE.bits();
+    pc.board.ignne = false;
+    pc.set_flags(RFlags::IF);
+    let rip = pc.state.rip;
+    pc.gate(0x20, SystemType::InterruptGate32, 0, sel::CODE0, HANDLER);
+    let stop = pc.code(&FNOP).run(1);
+    assert_eq!((stop.kind, pc.state.rip, pc.state.activity), (StopKind::Halt, rip, Activity::Halted));
+    assert_eq!(pc.board.ferr, [true]);
+    // The interrupt's frame leads back to the instruction.
+    pc.board.lines.intr = true;
+    pc.poke(HANDLER, &[0x90]);
+    pc.go_on(1);
+    assert_eq!((pc.state.rip, u64::from(pc.peek32(pc.reg(Gpr::Rsp)))), (HANDLER + 1, rip));
+}
+
+#[test]
+fn ferr_falls_when_no_flag_is_unmasked_any_more() {
+    // FNSTENV masks all; FLDCW masks all; FRSTOR and FXRSTOR load another status.
+    for code in [&[0xd9, 0x33][..], &[0xd9, 0x2b], &[0xdd, 0x23], &[0x0f, 0xae, 0x0b]] {
+        let mut pc = pending();
+        pc.state.cr0 &= !Cr0::NE.bits();
+        pc.poke16(DATA, 0x37f);
+        pc.code(code).ok();
+        assert_eq!(pc.board.ferr.last(), Some(&false), "{code:x?}");
+    }
 }
 
 #[test]

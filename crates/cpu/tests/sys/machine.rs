@@ -77,6 +77,8 @@ pub struct Board {
     pub priority: Option<u8>,
     /// What FERR# was driven to.
     pub ferr: Vec<bool>,
+    /// IGNNE#.
+    pub ignne: bool,
 }
 
 impl Bus for Board {
@@ -128,7 +130,10 @@ impl Bus for Board {
     }
     fn ferr(&mut self, _: At, level: bool) -> Attention {
         self.ferr.push(level);
-        Attention::empty()
+        self.attention
+    }
+    fn ignne(&mut self, _: At) -> bool {
+        self.ignne
     }
     fn task_priority(&mut self, _: At) -> Option<u8> {
         self.priority
@@ -171,6 +176,7 @@ impl Pc {
             msr: None,
             priority: None,
             ferr: Vec::new(),
+            ignne: true,
         };
         let mut pc = Pc { cpu: Cpu::new(Config::default()), board, state: CpuState::reset(), stop: None };
         pc.lay_out_tables();

@@ -232,7 +232,9 @@ fn msrs_refuse_what_they_cannot_hold() {
         (msr::EFER, 1 << 1),
         (msr::DEBUGCTL, 2),
         (msr::MTRR_DEF_TYPE, 7),
-        (msr::MISC_ENABLE, 1 << 34),
+        (msr::MISC_ENABLE, 1 << 35),
+        (msr::MISC_ENABLE, 1 << 17),
+        (msr::MISC_ENABLE, 1 << 1),
     ] {
         wrmsr(index, value).gp(0, Why::MsrReservedBit);
     }
@@ -355,6 +357,70 @@ fn cpuid_tells_the_model() {
     assert_eq!(pc.code(&[0x0f, 0xa2]).ok().reg(Gpr::Rdx) >> 9 & 1, 1);
     assert!(model.features.has(Features::LM));
     assert_eq!(model.name, "x86-64-v2");
+}
+
+#[test]
+fn misc_enable_takes_what_is_defined_and_keeps_what_is_read_only() {
+    const WRITABLE: u64 = 1 << 34 | 1 << 23 | 1 << 22 | 1 << 18 | 1 << 16 | 1 << 3 | 1;
+    const READ_ONLY: u64 = 1 << 12 | 1 << 11;
+    for (value, kept) in [(WRITABLE, WRITABLE | READ_ONLY), (READ_ONLY | 1 << 7, READ_ONLY), (0, READ_ONLY)] {
+        let mut pc = wrmsr(msr::MISC_ENABLE, value);
+        pc.ok();
+        assert_eq!(read_back(pc, msr::MISC_ENABLE), kept, "{value:#x}");
+    }
+}
+
+/// CPUID with a value in IA32_MISC_ENABLE: EAX and EDX.
+fn cpuid_under(misc_enable: u64, leaf: u64) -> (u64, u64) {
+    let mut pc = wrmsr(msr::MISC_ENABLE, misc_enable);
+    pc.ok();
+    pc.set_reg(Gpr::Rax, leaf);
+    pc.set_reg(Gpr::Rcx, 0);
+    pc.code(&[0x0f, 0xa2]).ok();
+    (pc.reg(Gpr::Rax), pc.reg(Gpr::Rdx))
+}
+
+#[test]
+fn misc_enable_limits_cpuid() {
+    const LIMIT: u64 = 1 << 22;
+    assert_eq!(cpuid_under(LIMIT, 0).0, 2);
+    assert_eq!(cpuid_under(LIMIT, 4), cpuid_under(0, 2), "beyond the highest leaf");
+    assert_eq!(cpuid_under(LIMIT, 0x8000_0000), cpuid_under(0, 0x8000_0000));
+}
+
+#[test]
+fn misc_enable_takes_no_execute_pages_away() {
+    const XD_DISABLE: u64 = 1 << 34;
+    let nx = |misc_enable| cpuid_under(misc_enable, 0x8000_0001).1 >> 20 & 1;
+    assert_eq!((nx(0), nx(XD_DISABLE)), (1, 0));
+    let mut pc = wrmsr(msr::MISC_ENABLE, XD_DISABLE);
+    pc.ok();
+    let efer = pc.state.efer | Efer::NXE.bits();
+    with_msr(pc, msr::EFER, efer, &WRMSR).gp(0, Why::MsrReservedBit);
+}
+
+/// What the bus holds for IA32_TSC_DEADLINE after its write, when the guest's counter stands at `guest` and the bus's at
+/// 1000 (the write is the second instruction, and counts go on).
+fn deadline_on_bus(guest: u64, deadline: u64) -> u64 {
+    let mut pc = with_msr(Pc::protected(0), msr::TSC, guest, &WRMSR);
+    pc.board.tsc = 1000;
+    pc.board.msr = Some((msr::TSC_DEADLINE, 0));
+    pc.ok();
+    let mut pc = with_msr(pc, msr::TSC_DEADLINE, deadline, &WRMSR);
+    pc.ok();
+    pc.board.msr.unwrap().1
+}
+
+#[test]
+fn the_deadline_is_one_of_the_counter_that_the_guest_has_written() {
+    assert_eq!(deadline_on_bus(1000, 1500), 1500);
+    assert_eq!(deadline_on_bus(0, 500), 1500);
+    assert_eq!(deadline_on_bus(1 << 40, (1 << 40) + 500), 1500);
+    assert_eq!(deadline_on_bus(1 << 40, 0), 0, "disarmed");
+    // What has passed is due at once.
+    assert_eq!(deadline_on_bus(1 << 40, 500), 1);
+    assert_eq!(deadline_on_bus(1 << 63, (1 << 63) + 500), 1500);
+    assert_eq!(deadline_on_bus(0, u64::MAX), u64::MAX);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(crate) fn wait(cx: &mut Cx<'_>, _op: &Op) -> Step {
 pub(crate) fn fninit(cx: &mut Cx<'_>, _op: &Op) -> Step {
     cx.x87_there()?;
     cx.x().init();
-    cx.ferr(false);
+    cx.settle_ferr();
     Ok(())
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn fninit(cx: &mut Cx<'_>, _op: &Op) -> Step {
 pub(crate) fn fnclex(cx: &mut Cx<'_>, _op: &Op) -> Step {
     cx.x87_there()?;
     cx.x().clear_exceptions();
-    cx.ferr(false);
+    cx.settle_ferr();
     Ok(())
 }
 
@@ -41,6 +41,7 @@ pub(crate) fn fldcw<A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
         None => cx.rd_slow(op.seg, cx.ea(op))?,
     };
     cx.x().set_control(cw);
+    cx.settle_ferr();
     Ok(())
 }
 
@@ -159,6 +160,7 @@ pub(crate) fn fnstenv(cx: &mut Cx<'_>, op: &Op) -> Step {
     put_environment(cx, op, layout, 7 * layout.unit())?;
     let fpu = cx.x();
     fpu.set_control(fpu.cw | 0x3f);
+    cx.settle_ferr();
     Ok(())
 }
 
@@ -168,6 +170,7 @@ pub(crate) fn fldenv(cx: &mut Cx<'_>, op: &Op) -> Step {
     let layout = Layout::of(cx, op);
     let env = get_environment(cx, op, layout)?;
     layout.load(&env, cx.x());
+    cx.settle_ferr();
     Ok(())
 }
 
@@ -182,7 +185,7 @@ pub(crate) fn fnsave(cx: &mut Cx<'_>, op: &Op) -> Step {
         cx.write_f80(op, start + 10 * u64::from(i), value)?;
     }
     cx.x().init();
-    cx.ferr(false);
+    cx.settle_ferr();
     Ok(())
 }
 
@@ -202,5 +205,6 @@ pub(crate) fn frstor(cx: &mut Cx<'_>, op: &Op) -> Step {
     for (i, value) in values.into_iter().enumerate() {
         fpu.st[(top + i) & 7] = value;
     }
+    cx.settle_ferr();
     Ok(())
 }

@@ -14,7 +14,7 @@ pub(crate) mod scale;
 pub(crate) mod store;
 
 use hako_mem::Word;
-use hako_x86::{Cr0, SegReg, Vector};
+use hako_x86::{Activity, Cr0, SegReg, Vector};
 
 use super::stack::ES;
 use super::state::{F80, FpuState};
@@ -64,7 +64,7 @@ impl Cx<'_> {
     }
 
     /// Delivers the exception that waits. Without CR0.NE that is the interrupt controller's matter: FERR# is asserted,
-    /// and the instruction goes on as it does while IGNNE# is.
+    /// and the instruction does not begin until an interrupt has come, unless IGNNE# lets it (SDM Vol. 1 8.7.2).
     #[cold]
     pub(crate) fn x87_pending(&mut self) -> Step {
         if self.cpu.fpu.sw & ES == 0 {
@@ -74,7 +74,21 @@ impl Cx<'_> {
             return Err(self.fault(Vector::MF, None, Why::FpuException));
         }
         self.ferr(true);
-        Ok(())
+        let at = self.at();
+        if self.bus.ignne(at) {
+            return Ok(());
+        }
+        // Not executed, and without an exception of its own: the CPU waits in front of it.
+        self.cpu.activity = Activity::Halted;
+        self.cpu.fault = None;
+        Err(Trap::Fault)
+    }
+
+    /// FERR# falls when no exception waits any more.
+    pub(in crate::fpu) fn settle_ferr(&mut self) {
+        if self.cpu.fpu.sw & ES == 0 {
+            self.ferr(false);
+        }
     }
 
     /// Drives FERR#, as far as anything listens.
