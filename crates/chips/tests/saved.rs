@@ -4,8 +4,7 @@ use std::fmt::Debug;
 
 use hako_chips::saved::Saved;
 use hako_chips::{
-    acpi_pm, coprocessor, debugcon, hpet, i8042, ioapic, lapic, latch, pic, pit, port92, reset_control, rtc,
-    serial,
+    acpi_pm, coprocessor, debugcon, hpet, i8042, ioapic, lapic, latch, pic, pit, reset, rtc, serial,
 };
 use hako_engine::Time;
 use serde::{Serialize, de::DeserializeOwned};
@@ -99,10 +98,10 @@ fn serial_state() {
 
 #[test]
 fn small_states() {
-    let mut port = port92::Port92::new();
+    let mut port = reset::Port92::new();
     port.write(3);
     survives(port.save());
-    let mut register = reset_control::ResetControl::new();
+    let mut register = reset::ResetControl::new();
     register.write(6);
     survives(register.save());
     let mut latch = latch::Latch::new();

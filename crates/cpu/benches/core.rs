@@ -6,43 +6,14 @@ use std::arch::global_asm;
 use std::sync::Arc;
 
 use hako_cpu::{Config, Cpu, StopKind};
-use hako_engine::{At, Attention, Bus, Lines};
+use hako_engine::Bus;
 use hako_mem::{Gpa, GuestMemory};
-use hako_x86::{CpuState, DescTable, RFlags, SegAttr, SegReg, Segment, Width};
+use hako_x86::{CpuState, DescTable, RFlags, SegAttr, SegReg, Segment};
 
-/// RAM and ports that take everything.
+/// RAM alone.
 struct Flat(GuestMemory);
 
 impl Bus for Flat {
-    fn port_in(&mut self, _: At, _: u16, _: Width, data: &mut [u8]) -> Attention {
-        data.fill(0xff);
-        Attention::empty()
-    }
-    fn port_out(&mut self, _: At, _: u16, _: Width, _: &[u8]) -> Attention {
-        Attention::empty()
-    }
-    fn mmio_read(&mut self, _: At, _: Gpa, data: &mut [u8]) -> Attention {
-        data.fill(0xff);
-        Attention::empty()
-    }
-    fn mmio_write(&mut self, _: At, _: Gpa, _: &[u8]) -> Attention {
-        Attention::empty()
-    }
-    fn msr_read(&mut self, _: At, _: u32) -> Option<u64> {
-        None
-    }
-    fn msr_write(&mut self, _: At, _: u32, _: u64) -> Option<Attention> {
-        None
-    }
-    fn acknowledge(&mut self, _: At) -> u8 {
-        0xff
-    }
-    fn lines(&mut self, _: At) -> Lines {
-        Lines { a20: true, ..Lines::default() }
-    }
-    fn tsc(&mut self, at: At) -> u64 {
-        at.count
-    }
     fn memory(&self) -> &GuestMemory {
         &self.0
     }

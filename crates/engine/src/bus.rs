@@ -49,22 +49,40 @@ pub struct Lines {
 ///
 /// String instructions may pass many items in one call; `data.len()` is a multiple of the width. Reads of nothing fill
 /// `data` with ones; writes to nothing are dropped. Accesses never fail and never panic, whatever the guest asks.
+///
+/// What is not overridden is not there: the least of a bus is RAM alone.
 pub trait Bus {
     /// IN, or INS with `data.len() / width` items.
-    fn port_in(&mut self, at: At, port: u16, width: Width, data: &mut [u8]) -> Attention;
+    fn port_in(&mut self, _at: At, _port: u16, _width: Width, data: &mut [u8]) -> Attention {
+        data.fill(0xff);
+        Attention::empty()
+    }
     /// OUT, or OUTS with `data.len() / width` items.
-    fn port_out(&mut self, at: At, port: u16, width: Width, data: &[u8]) -> Attention;
+    fn port_out(&mut self, _at: At, _port: u16, _width: Width, _data: &[u8]) -> Attention {
+        Attention::empty()
+    }
     /// Reads 1 to 8 bytes, within one page, from an address that is not RAM or ROM.
-    fn mmio_read(&mut self, at: At, gpa: Gpa, data: &mut [u8]) -> Attention;
+    fn mmio_read(&mut self, _at: At, _gpa: Gpa, data: &mut [u8]) -> Attention {
+        data.fill(0xff);
+        Attention::empty()
+    }
     /// Writes 1 to 8 bytes, within one page, to an address that is not RAM.
-    fn mmio_write(&mut self, at: At, gpa: Gpa, data: &[u8]) -> Attention;
+    fn mmio_write(&mut self, _at: At, _gpa: Gpa, _data: &[u8]) -> Attention {
+        Attention::empty()
+    }
     /// RDMSR of an index that the CPU does not own; `None` is #GP.
-    fn msr_read(&mut self, at: At, index: u32) -> Option<u64>;
+    fn msr_read(&mut self, _at: At, _index: u32) -> Option<u64> {
+        None
+    }
     /// WRMSR of an index that the CPU does not own; `None` is #GP. IA32_TSC_DEADLINE comes as a value of [`Bus::tsc`],
     /// whatever the guest has made of its own counter.
-    fn msr_write(&mut self, at: At, index: u32, value: u64) -> Option<Attention>;
+    fn msr_write(&mut self, _at: At, _index: u32, _value: u64) -> Option<Attention> {
+        None
+    }
     /// Interrupt acknowledge: the vector of the interrupt that `lines().intr` announced.
-    fn acknowledge(&mut self, at: At) -> u8;
+    fn acknowledge(&mut self, _at: At) -> u8 {
+        0xff
+    }
     /// The task priority (CR8), where a local APIC keeps it; `None` leaves it to the CPU.
     fn task_priority(&mut self, _at: At) -> Option<u8> {
         None
@@ -83,9 +101,13 @@ pub trait Bus {
         true
     }
     /// The levels of the lines into this CPU.
-    fn lines(&mut self, at: At) -> Lines;
+    fn lines(&mut self, _at: At) -> Lines {
+        Lines { a20: true, ..Lines::default() }
+    }
     /// The time-stamp counter, without the CPU's own offset.
-    fn tsc(&mut self, at: At) -> u64;
+    fn tsc(&mut self, at: At) -> u64 {
+        at.count
+    }
     /// RAM, ROM and the map of the moment.
     fn memory(&self) -> &GuestMemory;
 }

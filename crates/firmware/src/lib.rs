@@ -16,7 +16,9 @@ mod call;
 mod clock;
 mod disk;
 mod font;
+mod image;
 mod keyboard;
+mod option_rom;
 mod pci;
 mod platform;
 mod post;
@@ -33,7 +35,9 @@ use hako_x86::CpuState;
 
 use call::Call;
 
-pub use platform::{Drive, MemoryRange, Platform, RangeKind};
+pub use hako_mem::{MemoryRange, RangeKind};
+pub use option_rom::{KERNEL_ROM_FILE, kernel_asked, kernel_rom};
+pub use platform::{Drive, Platform};
 pub use rom::{TRAP_PORT, rom};
 pub use service::Service;
 pub use system::memory_map;

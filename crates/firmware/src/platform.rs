@@ -1,7 +1,7 @@
 //! What the services need of the machine: the board implements it.
 
 use hako_chips::Block;
-use hako_mem::Gpa;
+use hako_mem::{Gpa, MemoryRange};
 use hako_x86::Width;
 
 /// A drive as INT 13h numbers them.
@@ -13,31 +13,6 @@ pub enum Drive {
     HardDisk(u8),
     /// A CD-ROM drive: 0 is drive E0h.
     Cdrom(u8),
-}
-
-/// The type of a range in the memory map, with the numbers of INT 15h/E820h.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum RangeKind {
-    /// RAM that an operating system may use.
-    Usable = 1,
-    /// Not to be used.
-    Reserved = 2,
-    /// Holds ACPI tables, usable after they were read.
-    AcpiReclaim = 3,
-    /// Must survive sleep.
-    AcpiNvs = 4,
-}
-
-/// A range of guest-physical addresses in the memory map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryRange {
-    /// First address.
-    pub start: Gpa,
-    /// Length in bytes.
-    pub len: u64,
-    /// What it is.
-    pub kind: RangeKind,
 }
 
 /// The machine under the services.

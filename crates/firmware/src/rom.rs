@@ -4,6 +4,7 @@
 //! points, which programs jump to by address, lead to the slots.
 
 use crate::font;
+use crate::image::Image;
 use crate::service::Service;
 
 /// The port that the stubs write to. A write from anywhere else than the stubs is ignored. Nothing on a PC answers here.
@@ -269,32 +270,20 @@ const FLOPPY_CODE: [u8; 19] = [
     0xcf, // iret
 ];
 
-/// The image under construction.
-struct Image([u8; 0x1_0000]);
-
-impl Image {
-    const fn put(mut self, at: u16, bytes: &[u8]) -> Image {
-        let mut i = 0;
-        while i < bytes.len() {
-            self.0[at as usize + i] = bytes[i];
-            i += 1;
-        }
-        self
-    }
-
+impl Image<0x1_0000> {
     /// jmp near.
-    const fn jmp(self, at: u16, to: u16) -> Image {
+    const fn jmp(self, at: u16, to: u16) -> Image<0x1_0000> {
         let by = to.wrapping_sub(at.wrapping_add(3)).to_le_bytes();
         self.put(at, &[0xe9, by[0], by[1]])
     }
 
     /// int `vector`; jmp near.
-    const fn int_jmp(self, at: u16, vector: u8, to: u16) -> Image {
+    const fn int_jmp(self, at: u16, vector: u8, to: u16) -> Image<0x1_0000> {
         self.put(at, &[0xcd, vector]).jmp(at + 2, to)
     }
 
     /// The classic entry points that lead to slots.
-    const fn entries(mut self, entries: &[(u16, Service)]) -> Image {
+    const fn entries(mut self, entries: &[(u16, Service)]) -> Image<0x1_0000> {
         let mut i = 0;
         while i < entries.len() {
             self = self.jmp(entries[i].0, entries[i].1.slot());
@@ -303,7 +292,7 @@ impl Image {
         self
     }
 
-    const fn slots(mut self) -> Image {
+    const fn slots(mut self) -> Image<0x1_0000> {
         let mut i = 0;
         while i < Service::ALL.len() {
             let service = Service::ALL[i];

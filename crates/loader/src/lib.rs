@@ -30,9 +30,11 @@ mod space;
 mod state;
 
 pub use error::LoadError;
+pub use hako_mem::{MemoryRange, RangeKind};
+pub use linux::is_bzimage;
 pub use plan::{Loaded, Plan};
 pub use protocol::{Protocol, detect, may_be_kernel};
-pub use request::{Module, Range, RangeKind, Request};
+pub use request::{Module, Request};
 pub use space::Used;
 
 use hako_mem::GuestMemory;

@@ -8,7 +8,7 @@ use hako_mem::{Gpa, GuestMemory, MemError};
 use hako_x86::CpuState;
 
 use crate::space::{Space, Used};
-use crate::{LoadError, Protocol, Range, state};
+use crate::{LoadError, MemoryRange, Protocol, state};
 
 /// Contents of a piece of guest memory.
 enum Content<'a> {
@@ -33,7 +33,7 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// All RAM of `memory` is free.
-    pub fn new(memory: &'a [Range]) -> Draft<'a> {
+    pub fn new(memory: &'a [MemoryRange]) -> Draft<'a> {
         Draft { space: Space::new(memory), pieces: Vec::new() }
     }
 

@@ -3,41 +3,9 @@
 use alloc::format;
 use alloc::string::String;
 
-use hako_mem::Gpa;
+use hako_mem::{Gpa, MemoryRange};
 
 use crate::{LoadError, Protocol};
-
-/// The type of a range of the memory map, with the numbers of INT 15h/E820h.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum RangeKind {
-    /// RAM.
-    Usable = 1,
-    /// Not to be used.
-    Reserved = 2,
-    /// ACPI tables, usable after they were read.
-    AcpiReclaim = 3,
-    /// To be kept over sleep.
-    AcpiNvs = 4,
-}
-
-/// A range of the memory map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Range {
-    /// First address.
-    pub start: Gpa,
-    /// Length in bytes.
-    pub len: u64,
-    /// What it is.
-    pub kind: RangeKind,
-}
-
-impl Range {
-    /// The first address after it.
-    pub fn end(&self) -> u64 {
-        self.start.0.saturating_add(self.len)
-    }
-}
 
 /// A file that goes along with the kernel.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +30,7 @@ pub struct Request<'a> {
     /// Modules.
     pub modules: &'a [Module<'a>],
     /// The memory map, by rising address.
-    pub memory: &'a [Range],
+    pub memory: &'a [MemoryRange],
     /// Where the ACPI root pointer will be when the plan is written, if there is one.
     pub rsdp: Option<Gpa>,
     /// The protocol to use; default: what [`crate::detect`] says.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use hako_mem::Gpa;
 
-use crate::{LoadError, Range, RangeKind};
+use crate::{LoadError, MemoryRange, RangeKind};
 
 /// Small things (command lines, tables for the kernel) lie from here on: above what a BIOS keeps, the boot sector and the
 /// stack below it.
@@ -36,13 +36,13 @@ impl Used {
 
 /// RAM and what has been given away of it, by rising address.
 pub struct Space<'a> {
-    memory: &'a [Range],
+    memory: &'a [MemoryRange],
     used: Vec<Used>,
 }
 
 impl<'a> Space<'a> {
     /// All RAM of `memory` is free.
-    pub fn new(memory: &'a [Range]) -> Space<'a> {
+    pub fn new(memory: &'a [MemoryRange]) -> Space<'a> {
         Space { memory, used: Vec::new() }
     }
 
@@ -54,7 +54,7 @@ impl<'a> Space<'a> {
     /// The end of the RAM that `at` lies in.
     fn ram_end(&self, at: u64) -> Option<u64> {
         let ram = self.memory.iter().filter(|r| r.kind == RangeKind::Usable);
-        ram.filter(|r| r.start.0 <= at).map(Range::end).filter(|&end| end > at).max()
+        ram.filter(|r| r.start.0 <= at).map(MemoryRange::end).filter(|&end| end > at).max()
     }
 
     /// Takes a fixed place.
@@ -181,14 +181,14 @@ impl<'a> Space<'a> {
 mod tests {
     use super::*;
 
-    fn ram(start: u64, end: u64) -> Range {
-        Range { start: Gpa(start), len: end - start, kind: RangeKind::Usable }
+    fn ram(start: u64, end: u64) -> MemoryRange {
+        MemoryRange { start: Gpa(start), len: end - start, kind: RangeKind::Usable }
     }
 
-    fn pc() -> [Range; 3] {
+    fn pc() -> [MemoryRange; 3] {
         [
             ram(0, 0x9_fc00),
-            Range { start: Gpa(0x9_fc00), len: 0x400, kind: RangeKind::Reserved },
+            MemoryRange { start: Gpa(0x9_fc00), len: 0x400, kind: RangeKind::Reserved },
             ram(MEGABYTE, 0x400_0000),
         ]
     }

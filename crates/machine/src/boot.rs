@@ -1,7 +1,7 @@
 //! Kernels that are started directly: the files, and the moment when they go into memory.
 //!
-//! The built-in firmware does its power-on work as for any other guest, so that a kernel finds what a BIOS leaves; then,
-//! in place of a boot sector, the kernel is loaded and entered.
+//! The firmware does its power-on work as for any other guest, so that a kernel finds what a BIOS leaves; then, in place of
+//! a boot sector, the kernel is loaded and entered. Other firmware than the built-in one asks for it by an option ROM.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,7 +11,7 @@ use hako_board::Layout;
 use hako_chips::Wish;
 use hako_engine::EngineError;
 use hako_firmware::Bios;
-use hako_loader::{Module, Plan, Protocol, Range, RangeKind, Request};
+use hako_loader::{MemoryRange, Module, Plan, Protocol, Request, is_bzimage};
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::CpuState;
 
@@ -44,6 +44,8 @@ pub(crate) struct Kernel {
     initrd: Option<Arc<[u8]>>,
     modules: Vec<Companion>,
     protocol: Option<Protocol>,
+    /// Other firmware than ours does the power-on work, and starts it by an option ROM.
+    under_firmware: bool,
 }
 
 /// The beginning of an image.
@@ -90,18 +92,11 @@ impl Kernel {
         if config.protocol.is_none() && !is_kernel(source, &image)? {
             return Ok(None);
         }
-        if config.firmware != FirmwareChoice::Builtin {
-            return Err(Error::Usage(format!(
-                "{} is a kernel, which the built-in firmware starts: leave --firmware out, or boot it with a boot loader \
-                 from a disk image",
-                source.name()
-            )));
-        }
         let companion = |m: &crate::config::ModuleSpec| {
             Ok(Companion { name: m.name.clone(), args: m.args.clone(), bytes: disk::whole(&m.source)? })
         };
+        let under_firmware = config.firmware != FirmwareChoice::Builtin;
         Ok(Some(Kernel {
-            image,
             name: source.name(),
             word: match source {
                 Source::File(path) => path.display().to_string(),
@@ -110,18 +105,20 @@ impl Kernel {
             append: config.append.clone().unwrap_or_default(),
             initrd: config.initrd.as_ref().map(disk::whole).transpose()?,
             modules: config.modules.iter().map(companion).collect::<Result<_, Error>>()?,
-            protocol: config.protocol,
+            // Under other firmware than ours the setup code asks that one.
+            protocol: config.protocol.or((under_firmware && is_bzimage(&image)).then_some(Protocol::Linux16)),
+            under_firmware,
+            image,
         }))
     }
 
     /// Calls `f` with the checked kernel.
     fn with_plan<T>(
         &self,
-        ram: u64,
+        memory: &[MemoryRange],
         rsdp: Option<Gpa>,
         f: impl FnOnce(Plan<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let memory = memory_map(ram);
         let modules: Vec<Module<'_>> =
             self.modules.iter().map(|m| Module { name: &m.name, args: &m.args, bytes: &m.bytes }).collect();
         let request = Request {
@@ -129,7 +126,7 @@ impl Kernel {
             append: &self.append,
             initrd: self.initrd.as_deref(),
             modules: &modules,
-            memory: &memory,
+            memory,
             rsdp,
             protocol: self.protocol,
         };
@@ -139,12 +136,12 @@ impl Kernel {
 
     /// Whether everything is in order and fits: one line about it.
     pub fn check(&self, ram: u64) -> Result<String, Error> {
-        self.with_plan(ram, None, |plan| Ok(format!("{}: {}", self.name, plan.about())))
+        self.with_plan(&memory_map(ram), None, |plan| Ok(format!("{}: {}", self.name, plan.about())))
     }
 
     /// Puts it into memory: the CPU to start it with.
-    fn load(&self, ram: u64, memory: &GuestMemory) -> Result<CpuState, Error> {
-        self.with_plan(ram, rsdp(memory), |plan| {
+    fn load(&self, map: &[MemoryRange], memory: &GuestMemory) -> Result<CpuState, Error> {
+        self.with_plan(map, rsdp(memory), |plan| {
             let loaded = plan.write(memory).map_err(|why| Error::Host(why.to_string()))?;
             Ok(loaded.state)
         })
@@ -179,24 +176,34 @@ fn no_kernel(config: &Config, why: &str) -> Result<Option<Kernel>, Error> {
 }
 
 /// The memory map that the kernel is told: what the built-in firmware would answer to INT 15h/E820h.
-fn memory_map(ram: u64) -> Vec<Range> {
+fn memory_map(ram: u64) -> Vec<MemoryRange> {
     let layout = Layout::new(ram, hako_firmware::rom().len());
-    let kind = |kind| match kind {
-        hako_firmware::RangeKind::Usable => RangeKind::Usable,
-        hako_firmware::RangeKind::Reserved => RangeKind::Reserved,
-        hako_firmware::RangeKind::AcpiReclaim => RangeKind::AcpiReclaim,
-        hako_firmware::RangeKind::AcpiNvs => RangeKind::AcpiNvs,
-    };
-    let ranges = hako_firmware::memory_map(&layout.memory_ranges());
-    ranges.iter().map(|r| Range { start: r.start, len: r.len, kind: kind(r.kind) }).collect()
+    hako_firmware::memory_map(&layout.memory_ranges())
 }
 
 impl Machine {
-    /// Loads and enters the kernel; `state` is the CPU's after the power-on work.
+    /// Loads and enters the kernel; `state` is the CPU's after the built-in firmware's power-on work.
     pub(crate) fn start_kernel(&mut self, state: CpuState) -> Result<(), Ended> {
+        self.enter_kernel(state, &memory_map(self.ram))
+    }
+
+    /// Other firmware than ours writes to the trap port: it wants the kernel if the option ROM says so.
+    pub(crate) fn firmware_asks(&mut self) -> Result<(), Ended> {
+        if !self.kernel.as_ref().is_some_and(|k| k.under_firmware) {
+            return Ok(());
+        }
+        let vcpu = self.engine.vcpu();
+        let state = self.core.looked_at(|core| vcpu.state(core)).map_err(|e| Ended::Failed(e.to_string()))?;
+        match hako_firmware::kernel_asked(&state, self.core.board.memory()) {
+            Some(map) => self.enter_kernel(state, &map),
+            None => Ok(()),
+        }
+    }
+
+    fn enter_kernel(&mut self, state: CpuState, map: &[MemoryRange]) -> Result<(), Ended> {
         let Some(kernel) = &self.kernel else { return self.grant(Wish::Reset) };
         let loaded =
-            kernel.load(self.ram, self.core.board.memory()).map_err(|why| Ended::Failed(why.to_string()))?;
+            kernel.load(map, self.core.board.memory()).map_err(|why| Ended::Failed(why.to_string()))?;
         // What no protocol speaks of stays as it is.
         let CpuState { xsave, xcr0, msrs, tsc, dr, dr6, dr7, .. } = state;
         let state = CpuState { xsave, xcr0, msrs, tsc, dr, dr6, dr7, ..loaded };

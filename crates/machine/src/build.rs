@@ -245,6 +245,7 @@ fn pc(config: &Config, notes: &mut Vec<String>) -> Result<Assembly, Error> {
             debug_exit: config.debug_exit,
             builtin: firmware.builtin,
             vga_rom: firmware.vga_rom.map(|rom| rom.to_vec()),
+            kernel_rom: kernel.is_some() && !firmware.builtin,
             boot,
             rtc,
             post: firmware.builtin,

@@ -9,8 +9,11 @@ use hako_engine::{Deadline, Debug, EngineError, Kick, Vcpu};
 use hako_engine_soft::SoftVcpu;
 use hako_x86::{CpuState, Model};
 
-/// Instructions of a turn.
+/// Instructions of a turn, at least.
 const TURN: u64 = 5_000;
+/// Turns differ by fewer instructions than two to the power of this, so that a loop whose length divides that of a turn,
+/// and which holds a lock but for a moment, is not always left while it holds it.
+const JITTER_BITS: u32 = 10;
 
 /// The time-stamp counter, which counts nanoseconds of guest time.
 const TSC_HZ: u64 = 1_000_000_000;
@@ -46,6 +49,12 @@ impl SoftCpus {
         let cpus =
             (0..n).map(|i| SoftVcpu::new(Config { model, tsc_hz: TSC_HZ, ..Config::of(i, n) })).collect();
         SoftCpus { cpus, current: 0, began: 0, over: false, idle: 0 }
+    }
+
+    /// The count at which the turn that has begun ends: as far as anybody can tell by chance, and always the same.
+    fn turn_end(&self) -> u64 {
+        let hash = self.began.wrapping_add(self.current as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.began.saturating_add(TURN + (hash >> (u64::BITS - JITTER_BITS)))
     }
 
     /// How many.
@@ -90,7 +99,7 @@ impl SoftCpus {
         if self.cpus.len() == 1 {
             return until;
         }
-        let end = self.began.saturating_add(TURN);
+        let end = self.turn_end();
         match until {
             Deadline::Count(n) => Deadline::Count(n.min(end)),
             Deadline::Never | Deadline::After(_) => Deadline::Count(end),
@@ -105,7 +114,7 @@ impl SoftCpus {
         }
         let count = self.count();
         self.idle = if halted && count == self.began { self.idle + 1 } else { 0 };
-        self.over = halted || signalled || count >= self.began.saturating_add(TURN);
+        self.over = halted || signalled || count >= self.turn_end();
         let all = self.idle >= self.cpus.len();
         if all {
             self.idle = 0;

@@ -10,7 +10,7 @@ impl Machine {
     /// Answers a write to the trap port.
     pub(crate) fn serve(&mut self) -> Result<(), Ended> {
         let failed = |e: hako_engine::EngineError| Ended::Failed(e.to_string());
-        let Some(bios) = &mut self.bios else { return Ok(()) };
+        let Some(bios) = &mut self.bios else { return self.firmware_asks() };
         let vcpu = self.engine.vcpu();
         let mut state = self.core.looked_at(|core| vcpu.state(core)).map_err(failed)?;
         let now = self.core.clock.now(self.engine.vcpu_ref().count().unwrap_or(0));

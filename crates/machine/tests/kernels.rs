@@ -4,7 +4,7 @@ mod common;
 
 use common::{engines, pc};
 use hako_guests::Guest;
-use hako_machine::{Builder, Ended, EngineChoice, FirmwareChoice, Machine, ModuleSpec};
+use hako_machine::{Builder, Ended, EngineChoice, Machine, ModuleSpec};
 
 /// A Multiboot kernel with address fields: `code` at 1 MiB + 0x20.
 fn kernel(code: &[u8]) -> Vec<u8> {
@@ -81,12 +81,6 @@ fn what_only_kernels_take_needs_a_kernel() {
     assert!(status == 2 && why.contains("--append") && why.contains("no kernel"), "{why}");
     let (status, why) = refused(soft().disk(common::print_a()).initrd(vec![1]));
     assert!(status == 2 && why.contains("--initrd"), "{why}");
-}
-
-#[test]
-fn a_kernel_needs_the_built_in_firmware() {
-    let (status, why) = refused(soft().image(kernel(&[0xf4])).firmware(FirmwareChoice::SeaBios));
-    assert!(status == 2 && why.contains("--firmware"), "{why}");
 }
 
 #[test]

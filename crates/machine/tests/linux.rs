@@ -6,20 +6,8 @@ mod common;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::pc;
+use common::{cached, pc};
 use hako_machine::{Builder, ClockKind, DiskInterface, DiskSpec, Ended, EngineChoice, Machine};
-
-/// A file of the cache.
-fn cached(name: &str) -> Option<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    let path = base.join("hako/guests").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("not tested: {} is not there (cargo xtask guests --tiny-kernel)", path.display());
-    None
-}
 
 fn machine(kernel: PathBuf, append: &str) -> Builder {
     pc(EngineChoice::Soft)

@@ -16,11 +16,13 @@ pub mod gpa;
 pub mod host;
 pub mod map;
 pub mod memory;
+pub mod range;
 pub mod slab;
 pub mod word;
 
 pub use gpa::{Gpa, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE};
 pub use map::{Lookup, MapError, MemoryMap, Region, RegionKind};
 pub use memory::{GuestMemory, MemError};
+pub use range::{MemoryRange, RangeKind};
 pub use slab::{Backing, PageFlags, Slab, SlabOffset};
 pub use word::Word;

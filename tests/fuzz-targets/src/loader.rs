@@ -1,6 +1,6 @@
 //! Kernels of any content: whatever is accepted lies in RAM, overlaps nothing, and its headers' promises hold.
 
-use hako_loader::{Module, Protocol, Range, RangeKind, Request, plan};
+use hako_loader::{MemoryRange, Module, Protocol, RangeKind, Request, plan};
 use hako_mem::{Gpa, GuestMemory};
 
 use crate::input::Input;
@@ -20,7 +20,7 @@ pub fn run(bytes: &[u8]) {
         Some(Protocol::Multiboot2),
     ]);
     let image = image(&mut input);
-    let range = |start, end, kind| Range { start: Gpa(start), len: end - start, kind };
+    let range = |start, end, kind| MemoryRange { start: Gpa(start), len: end - start, kind };
     let memory = [
         range(0, 0x9_fc00, RangeKind::Usable),
         range(0x9_fc00, 0x10_0000, RangeKind::Reserved),

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use hako_chips::Block;
 use hako_chips::fw_cfg::{E820Entry, e820_file, key};
 use hako_engine::Time;
-use hako_firmware::{Bios, Drive, MemoryRange, Outcome, Platform};
+use hako_firmware::{Bios, Drive, KERNEL_ROM_FILE, MemoryRange, Outcome, Platform, kernel_rom};
 use hako_mem::Gpa;
 use hako_x86::{CpuState, Width};
 
@@ -42,6 +42,9 @@ impl Pc {
         if let Some(rom) = vga_rom {
             files.push(("vgaroms/vgabios.bin", rom));
         }
+        if self.kernel_rom {
+            files.push((KERNEL_ROM_FILE, kernel_rom().to_vec()));
+        }
         for (name, data) in files {
             // A few files with short names and sizes cannot be refused.
             let _ = cfg.add_file(name, data);
@@ -51,7 +54,11 @@ impl Pc {
 
     /// Tells fw_cfg the boot order.
     pub(super) fn describe_boot_order(&mut self) {
-        let order: String = self.boot.iter().map(|d| path(*d)).collect();
+        let mut order = String::new();
+        if self.kernel_rom {
+            order = alloc::format!("/rom@{KERNEL_ROM_FILE}\n");
+        }
+        order.extend(self.boot.iter().map(|d| path(*d)));
         let _ = self.fw_cfg.add_file("bootorder", order.into_bytes());
     }
 

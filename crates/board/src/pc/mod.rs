@@ -41,8 +41,7 @@ use hako_chips::latch::Latch;
 use hako_chips::pci::host::PciHost;
 use hako_chips::pci::{ConfigSpace, PciDevice};
 use hako_chips::pit::Pit;
-use hako_chips::port92::Port92;
-use hako_chips::reset_control::ResetControl;
+use hako_chips::reset::{Port92, ResetControl};
 use hako_chips::rtc::Rtc;
 use hako_chips::vga::Vga;
 use hako_engine::{Attention, IrqSink, Lines, Time};
@@ -75,6 +74,9 @@ pub struct PcConfig {
     pub builtin: bool,
     /// A VGA option ROM that firmware may fetch through fw_cfg.
     pub vga_rom: Option<Vec<u8>>,
+    /// The option ROM that starts the machine's kernel is offered to the firmware, before all media; its trap port
+    /// answers.
+    pub kernel_rom: bool,
     /// What to boot from, in this order.
     pub boot: Vec<Drive>,
     /// What the real-time clock shows at power-on, in seconds since 1970.
@@ -103,6 +105,7 @@ impl PcConfig {
             debug_exit: None,
             builtin: false,
             vga_rom: None,
+            kernel_rom: false,
             boot: Vec::new(),
             rtc: 0,
             post: false,
@@ -155,6 +158,8 @@ pub struct Pc {
     debugcon: Debugcon,
     debug_exit: Option<u16>,
     trap: bool,
+    /// The option ROM that starts the kernel is offered.
+    kernel_rom: bool,
     wish: Option<Wish>,
     pub(crate) output: Output,
     /// The lines as each CPU last saw them or was told of them.
@@ -221,7 +226,8 @@ impl Pc {
             hpet: Hpet::new(),
             debugcon: Debugcon::new(),
             debug_exit: config.debug_exit,
-            trap: config.builtin,
+            trap: config.builtin || config.kernel_rom,
+            kernel_rom: config.kernel_rom,
             wish: None,
             output: Output::default(),
             seen: alloc::vec![Lines { a20: true, ..Lines::default() }; cpus.into()],

@@ -11,8 +11,7 @@ use hako_chips::i8042::I8042State;
 use hako_chips::latch::LatchState;
 use hako_chips::pic::PicsState;
 use hako_chips::pit::PitState;
-use hako_chips::port92::Port92State;
-use hako_chips::reset_control::ResetControlState;
+use hako_chips::reset::ResetState;
 use hako_chips::rtc::RtcState;
 use hako_chips::serial::SerialState;
 use hako_chips::{RestoreError, Saved, dma8237, fdc, fw_cfg, ide, pci, vga};
@@ -54,7 +53,7 @@ pub struct PcState {
     /// The test device, if it is there.
     pub testdev: Option<TestdevState>,
     /// Port 0xcf9.
-    pub reset_control: Saved<ResetControlState>,
+    pub reset_control: Saved<ResetState>,
     /// What is selected of fw_cfg.
     pub fw_cfg: Saved<fw_cfg::State>,
     /// Both IDE channels.
@@ -64,7 +63,7 @@ pub struct PcState {
     /// The DMA controllers.
     pub dma: Saved<dma8237::State>,
     /// Port 0x92.
-    pub port92: Saved<Port92State>,
+    pub port92: Saved<ResetState>,
     /// FERR# and IGNNE#.
     pub coprocessor: Saved<CoprocessorState>,
     /// Ports 0xb2 and 0xb3.

@@ -46,12 +46,6 @@ impl Bus for TestBus {
     fn mmio_write(&mut self, at: At, gpa: Gpa, data: &[u8]) -> Attention {
         self.note(at, format!("write {gpa} {data:x?}"))
     }
-    fn msr_read(&mut self, _: At, _: u32) -> Option<u64> {
-        None
-    }
-    fn msr_write(&mut self, _: At, _: u32, _: u64) -> Option<Attention> {
-        None
-    }
     fn acknowledge(&mut self, at: At) -> u8 {
         self.lines.intr = false;
         self.note(at, "acknowledge".into());
@@ -65,9 +59,6 @@ impl Bus for TestBus {
         let lines = self.lines;
         self.lines.nmi = false;
         lines
-    }
-    fn tsc(&mut self, at: At) -> u64 {
-        at.count
     }
     fn memory(&self) -> &GuestMemory {
         &self.memory

@@ -103,13 +103,6 @@ impl Bus for Board {
         }
         self.attention
     }
-    fn mmio_read(&mut self, _: At, _: Gpa, data: &mut [u8]) -> Attention {
-        data.fill(0xff);
-        Attention::empty()
-    }
-    fn mmio_write(&mut self, _: At, _: Gpa, _: &[u8]) -> Attention {
-        Attention::empty()
-    }
     fn msr_read(&mut self, _: At, index: u32) -> Option<u64> {
         self.msr.filter(|m| m.0 == index).map(|m| m.1)
     }

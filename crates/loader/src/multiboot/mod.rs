@@ -7,7 +7,7 @@ pub mod one;
 mod sections;
 pub mod two;
 
-use crate::{Range, RangeKind};
+use crate::{MemoryRange, RangeKind};
 
 /// What hako calls itself.
 pub const LOADER_NAME: &str = concat!("hako ", env!("CARGO_PKG_VERSION"));
@@ -17,7 +17,7 @@ pub const LOADER_NAME: &str = concat!("hako ", env!("CARGO_PKG_VERSION"));
 pub const TEXT_SCREEN: (u64, u32, u32, u32, u8, u8) = (0xb_8000, 160, 80, 25, 16, 2);
 
 /// KiB of memory below 1 MiB (at most 640) and above it up to the first hole.
-pub fn basic_memory(memory: &[Range]) -> (u32, u32) {
+pub fn basic_memory(memory: &[MemoryRange]) -> (u32, u32) {
     let run = |start: u64, end: u64| {
         let mut at = start;
         for r in memory.iter().filter(|r| r.kind == RangeKind::Usable) {

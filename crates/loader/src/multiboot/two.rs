@@ -191,7 +191,7 @@ fn read_tag(tag: Tag, body: &[u8], found: u64, wishes: &mut Wishes) -> Result<()
 }
 
 /// How far up a kernel with this first address and size goes.
-fn shift(wishes: &Wishes, first: u64, len: u64, memory: &[crate::Range]) -> Result<u64, LoadError> {
+fn shift(wishes: &Wishes, first: u64, len: u64, memory: &[crate::MemoryRange]) -> Result<u64, LoadError> {
     let Some(r) = wishes.relocatable else { return Ok(0) };
     let mut space = Space::new(memory);
     let below = r.max.saturating_add(1);

@@ -2,15 +2,15 @@
 
 #![allow(dead_code)] // each test file uses its part
 
-use hako_loader::{LoadError, Loaded, Range, RangeKind, Request, load};
+use hako_loader::{LoadError, Loaded, MemoryRange, RangeKind, Request, load};
 use hako_mem::{Gpa, GuestMemory};
 
 pub const RAM: u64 = 32 << 20;
 pub const RSDP: u64 = 0xf_0020;
 
 /// A PC's memory map over [`RAM`].
-pub fn map() -> Vec<Range> {
-    let range = |start, end, kind| Range { start: Gpa(start), len: end - start, kind };
+pub fn map() -> Vec<MemoryRange> {
+    let range = |start, end, kind| MemoryRange { start: Gpa(start), len: end - start, kind };
     vec![
         range(0, 0x9_fc00, RangeKind::Usable),
         range(0x9_fc00, 0xa_0000, RangeKind::Reserved),

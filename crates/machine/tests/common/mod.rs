@@ -1,6 +1,7 @@
 //! What the tests of whole machines share.
 #![allow(dead_code)] // each test binary uses a part
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hako_machine::{Builder, EngineChoice, Machine};
@@ -32,4 +33,16 @@ pub fn engines() -> Vec<EngineChoice> {
 /// A PC that ends after a while whatever happens.
 pub fn pc(engine: EngineChoice) -> Builder {
     Machine::builder().engine(engine).timeout(Duration::from_secs(90))
+}
+
+/// A file of the cache of `cargo xtask guests`, where it is there.
+pub fn cached(name: &str) -> Option<PathBuf> {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    let path = base.join("hako/guests").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("not tested: {} is not there (cargo xtask guests --tiny-kernel)", path.display());
+    None
 }

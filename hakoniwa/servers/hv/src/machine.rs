@@ -11,8 +11,8 @@ use hako_board::{Board, Disks, Layout, Pc, PcConfig};
 use hako_chips::Block;
 use hako_chips::pci::Bdf;
 use hako_firmware::{Bios, Drive};
-use hako_loader::{Range, RangeKind, Request};
-use hako_mem::{Gpa, GuestMemory};
+use hako_loader::Request;
+use hako_mem::{Gpa, GuestMemory, MemoryRange};
 use hako_virtio::blk::{BlkConfig, blk};
 use hako_virtio::{Flavour, console};
 use hako_x86::CpuState;
@@ -28,24 +28,13 @@ pub fn failed(what: &'static str) -> impl Fn(Error) -> String {
     move |why| format!("{what}: {why:?}")
 }
 
-/// The memory map for a loader.
-fn ranges(layout: &Layout) -> Vec<Range> {
-    let kind = |kind| match kind {
-        hako_firmware::RangeKind::Usable => RangeKind::Usable,
-        hako_firmware::RangeKind::Reserved => RangeKind::Reserved,
-        hako_firmware::RangeKind::AcpiReclaim => RangeKind::AcpiReclaim,
-        hako_firmware::RangeKind::AcpiNvs => RangeKind::AcpiNvs,
-    };
-    layout.memory_ranges().iter().map(|r| Range { start: r.start, len: r.len, kind: kind(r.kind) }).collect()
-}
-
 /// A kernel and what goes along with it.
 pub struct Kernel {
     name: String,
     append: String,
     image: Vec<u8>,
     initrd: Option<Vec<u8>>,
-    ranges: Vec<Range>,
+    ranges: Vec<MemoryRange>,
     rsdp: Option<Gpa>,
 }
 
@@ -118,7 +107,7 @@ pub fn machine(files: Files, number: u64, config: &Config, disk: Option<RamDisk>
             append: config.append.clone(),
             image: files.read(name)?,
             initrd: config.initrd.as_deref().map(|name| files.read(name)).transpose()?,
-            ranges: ranges(&layout),
+            ranges: layout.memory_ranges(),
             rsdp: pc.rsdp(),
         }),
     };

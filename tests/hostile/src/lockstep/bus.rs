@@ -1,6 +1,6 @@
 //! A bus that answers both engines the same.
 
-use hako_engine::{At, Attention, Bus, Lines};
+use hako_engine::{At, Attention, Bus};
 use hako_mem::{Gpa, GuestMemory};
 use hako_x86::Width;
 
@@ -30,28 +30,9 @@ impl Bus for Plain {
         self.written.push((port.into(), data.to_vec()));
         Attention::empty()
     }
-    fn mmio_read(&mut self, _: At, _: Gpa, data: &mut [u8]) -> Attention {
-        data.fill(0xff);
-        Attention::empty()
-    }
     fn mmio_write(&mut self, _: At, gpa: Gpa, data: &[u8]) -> Attention {
         self.written.push((gpa.0, data.to_vec()));
         Attention::empty()
-    }
-    fn msr_read(&mut self, _: At, _: u32) -> Option<u64> {
-        None
-    }
-    fn msr_write(&mut self, _: At, _: u32, _: u64) -> Option<Attention> {
-        None
-    }
-    fn acknowledge(&mut self, _: At) -> u8 {
-        0xff
-    }
-    fn lines(&mut self, _: At) -> Lines {
-        Lines { a20: true, ..Lines::default() }
-    }
-    fn tsc(&mut self, at: At) -> u64 {
-        at.count
     }
     fn memory(&self) -> &GuestMemory {
         &self.memory
