@@ -353,3 +353,6 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,11 +47,6 @@ impl Function {
         self.away = Away { station: Some(station), ..Away::default() };
     }
 
-    /// Whether the worker is at the station.
-    pub fn is_away(&self) -> bool {
-        self.worker.is_none()
-    }
-
     /// Gets the worker back. What it left in the queues is served at the next tick.
     pub(crate) fn come_home(&mut self) {
         let Some(station) = &mut self.away.station else { return };
