@@ -3,7 +3,7 @@
 mod common;
 
 use common::{engines, mbr, pc};
-use hako_machine::{BootDevice, Ended, EngineChoice, FirmwareChoice};
+use hako_machine::{BootDevice, Ended, FirmwareChoice};
 
 /// Says on the debug console which drive it came from, and halts.
 fn sector() -> Vec<u8> {
