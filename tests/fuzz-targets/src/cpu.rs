@@ -34,6 +34,9 @@ struct Paper {
     seed: u64,
     /// Instructions executed by the CPUs before this one.
     base: u64,
+    /// A call of several items has come to something: it ends the run of iterations only behind the last of them, and
+    /// single instructions behind the first.
+    merged: bool,
 }
 
 impl Paper {
@@ -50,7 +53,7 @@ impl Paper {
             assert!(slab.fill(SlabOffset(guard), PAGE_SIZE, UNTOUCHED));
         }
         let memory = GuestMemory::new(slab, map);
-        Paper { memory, other, lines: Lines { a20: true, ..Lines::default() }, seed, base: 0 }
+        Paper { memory, other, lines: Lines { a20: true, ..Lines::default() }, seed, base: 0, merged: false }
     }
 
     /// Some number.
@@ -108,14 +111,25 @@ impl Paper {
     }
 }
 
+/// The times of the items of one call: each is an instruction.
+fn times(at: At) -> impl Iterator<Item = At> {
+    (at.count..).map(move |count| At { count, ..at })
+}
+
 impl Bus for Paper {
     fn port_in(&mut self, at: At, port: u16, width: Width, data: &mut [u8]) -> Attention {
         assert!(!data.is_empty() && data.len().is_multiple_of(width.bytes()));
-        self.answer(self.mix(at, port.into()), data)
+        for (at, item) in times(at).zip(data.chunks_mut(width.bytes())) {
+            self.answer(self.mix(at, port.into()), item);
+        }
+        Attention::empty()
     }
     fn port_out(&mut self, at: At, port: u16, width: Width, data: &[u8]) -> Attention {
         assert!(!data.is_empty() && data.len().is_multiple_of(width.bytes()));
-        self.react(at, port.into())
+        let items = data.len() / width.bytes();
+        let attention = times(at).take(items).map(|at| self.react(at, port.into())).collect::<Attention>();
+        self.merged |= items > 1 && !attention.is_empty();
+        attention
     }
     fn mmio_read(&mut self, _: At, gpa: Gpa, data: &mut [u8]) -> Attention {
         self.one_page(gpa, data.len());
@@ -213,7 +227,7 @@ struct End {
 
 impl End {
     /// After a run of a new CPU, `chunk` instructions at a time; `None` if its state is refused, or if exceptions are
-    /// about to count as instructions.
+    /// about to count as instructions or string output came to something.
     fn of(bytes: &[u8], limit: u64, chunk: u64) -> Option<End> {
         let (state, mut paper) = world(&mut Input::new(bytes));
         let mut cpu = Cpu::new(Config::default());
@@ -249,7 +263,7 @@ fn play(cpu: &mut Cpu, paper: &mut Paper, limit: u64, chunk: u64) -> bool {
         }
     }
     paper.check();
-    cpu.counters().events < LIVELOCK
+    cpu.counters().events < LIVELOCK && !paper.merged
 }
 
 /// Plays a script.
