@@ -53,7 +53,6 @@ fn options_that_do_not_go_together_are_refused() {
         hako(&["run", option, value, &image]).expect(2).says(option);
     }
     hako(&["demo", "pvh", "--boot", "disk"]).expect(2).says("--boot");
-    hako(&["demo", "pvh", "--firmware", "seabios"]).expect(2).says("--firmware");
 }
 
 #[test]
