@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use hako_engine::{Attention, Bus, Deadline, EngineError, Exit, ExitKind, Vcpu};
+use hako_mem::GuestMemory;
 use hako_x86::{Activity, RFlags};
 use kvm_bindings::{
     KVM_EXIT_DEBUG, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_IO,
@@ -162,7 +163,7 @@ impl KvmVcpu {
                 self.offer_interrupt(bus)?;
             }
             if std::mem::take(&mut self.missed) {
-                if let Some(exit) = self.interrupted(kicker, alarms)? {
+                if let Some(exit) = self.interrupted(bus.memory(), kicker, alarms)? {
                     return Ok(exit);
                 }
                 self.set_alarm(running, alarms)?;
@@ -178,7 +179,7 @@ impl KvmVcpu {
                     return Ok(self.here(ExitKind::Unknown { code: errno.errno() as u64, detail }));
                 }
                 Entered::Interrupted => {
-                    if let Some(exit) = self.interrupted(kicker, alarms)? {
+                    if let Some(exit) = self.interrupted(bus.memory(), kicker, alarms)? {
                         return Ok(exit);
                     }
                     self.set_alarm(running, alarms)?;
@@ -405,7 +406,12 @@ impl KvmVcpu {
     }
 
     /// A signal came, or nothing at all: looks for the reason.
-    fn interrupted(&mut self, kicker: &Kicker, alarms: &mut Alarms) -> Result<Option<Exit>, EngineError> {
+    fn interrupted(
+        &mut self,
+        memory: &GuestMemory,
+        kicker: &Kicker,
+        alarms: &mut Alarms,
+    ) -> Result<Option<Exit>, EngineError> {
         self.counts.interrupted += 1;
         self.mp_state = None;
         // First this, then the reasons: see `kick.rs`.
@@ -425,7 +431,8 @@ impl KvmVcpu {
         let quiet = self.counts.all <= exits + 1;
         alarms.watch = Some((now + WATCH, self.counts.all));
         if quiet && self.activity()? != Activity::Running {
-            return Ok(Some(self.halt_exit()));
+            let wakes = self.starves && self.wake_from_no_hlt(memory)?;
+            return Ok((!wakes).then(|| self.halt_exit()));
         }
         if !quiet && self.starves {
             self.relieve()?;

@@ -6,6 +6,8 @@
 //! begins with a look.
 
 use hako_engine::EngineError;
+use hako_mem::{Gpa, GuestMemory};
+use hako_x86::{Activity, Cr0};
 use kvm_bindings::{KVM_IRQCHIP_PIC_MASTER, kvm_irqchip};
 
 use crate::error::host;
@@ -24,9 +26,30 @@ impl KvmVcpu {
         let pic = unsafe { chip.chip.pic };
         let waits = if pic.init_state == 0 { pic.irr & !pic.imr & !pic.isr } else { 0 };
         if waits & self.waited != 0 {
-            self.debugging.step_on(&self.fd, STEPS)?;
+            self.look()?;
+            // Firmware does not page, and where nothing is paged HLT is easily seen.
+            if self.page().sync().sregs.cr0 & Cr0::PG.bits() == 0 {
+                self.debugging.step_on(&self.fd, STEPS)?;
+            }
         }
         self.waited = waits;
         Ok(())
+    }
+
+    /// Such a KVM may go on taking a CPU for halted that has halted while it was stepped and was woken by an interrupt.
+    /// Wakes a CPU that does not stand behind a HLT; whether it did.
+    pub(crate) fn wake_from_no_hlt(&mut self, memory: &GuestMemory) -> Result<bool, EngineError> {
+        const HLT: u8 = 0xf4;
+        if self.activity()? != Activity::Halted {
+            return Ok(false);
+        }
+        self.look()?;
+        let sync = *self.page().sync();
+        let before = Gpa(sync.sregs.cs.base.wrapping_add(sync.regs.rip).wrapping_sub(1));
+        if sync.sregs.cr0 & Cr0::PG.bits() != 0 || memory.load(before) == Ok(HLT) {
+            return Ok(false);
+        }
+        self.set_mp_state(Activity::Running)?;
+        Ok(true)
     }
 }

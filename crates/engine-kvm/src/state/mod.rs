@@ -213,7 +213,7 @@ impl KvmVcpu {
         Ok(activity)
     }
 
-    fn set_mp_state(&mut self, activity: Activity) -> Result<(), EngineError> {
+    pub(crate) fn set_mp_state(&mut self, activity: Activity) -> Result<(), EngineError> {
         if self.mp_state == Some(activity) {
             return Ok(());
         }
