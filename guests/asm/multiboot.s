@@ -34,7 +34,7 @@ start:
     mov eax, [ebx + 4]
     check "KiB of low memory", 639
     mov eax, [ebx + 8]
-    check "KiB from 1 MiB on", UPPER_KIB
+    check_upper
     mov eax, [ebx + 16]
     check_text "command line", "kernel one two"
 
@@ -65,5 +65,5 @@ start:
     add esi, 4
     cmp esi, ecx
     jb 1b
-    check "usable memory in the map", USABLE
+    check_usable
     finish

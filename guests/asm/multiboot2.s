@@ -46,7 +46,7 @@ start:
     mov eax, [ebx + 8]
     check "KiB of low memory", 639
     mov eax, [ebx + 12]
-    check "KiB from 1 MiB on", UPPER_KIB
+    check_upper
     tag MODULE
     mov eax, [ebx + 12]
     sub eax, [ebx + 8]
@@ -65,7 +65,7 @@ start:
 2:  add esi, [ebx + 8]
     cmp esi, ecx
     jb 1b
-    check "usable memory in the map", USABLE
+    check_usable
     tag 0
     mov eax, [ebx + 4]
     check "the end", 8

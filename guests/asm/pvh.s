@@ -56,5 +56,5 @@ start:
 2:  add esi, 24
     dec ecx
     jnz 1b
-    check "usable memory in the map", USABLE
+    check_usable
     finish
