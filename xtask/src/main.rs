@@ -15,6 +15,9 @@ use clap::{Parser, Subcommand};
 /// What every command returns: a message for people when something failed.
 type Outcome = Result<(), String>;
 
+/// Bytes of disk below which a failure may be the disk's.
+const SPARE: u64 = 512 << 20;
+
 /// Chores for hako's source tree.
 #[derive(Parser)]
 #[command(name = "cargo xtask", version, about)]
@@ -51,6 +54,9 @@ fn main() {
     };
     if let Err(why) = done {
         eprintln!("xtask: {why}");
+        if let Some(disk) = tools::short_of_disk(SPARE) {
+            eprintln!("xtask: the disk may be why: {disk}");
+        }
         std::process::exit(1);
     }
 }

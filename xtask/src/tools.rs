@@ -117,6 +117,27 @@ pub fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
+/// Free bytes on the file system that cargo builds on; `None` where `df` cannot say.
+pub fn free_disk() -> Option<u64> {
+    let built = target();
+    let place = if built.exists() { built } else { root() };
+    let df = Command::new("df").args(["--output=avail", "-B1"]).arg(place).output().ok()?;
+    String::from_utf8(df.stdout).ok()?.lines().nth(1)?.trim().parse().ok()
+}
+
+/// A word about the disk where less than `wanted` bytes of it are free. Linkers that run out of it die of signals and say nothing.
+pub fn short_of_disk(wanted: u64) -> Option<String> {
+    const MIB: u64 = 1 << 20;
+    let free = free_disk().filter(|free| *free < wanted)?;
+    let place = target();
+    Some(format!(
+        "only {} MiB are free on the disk of {}, some {} MiB are wanted: make room, or give CARGO_TARGET_DIR",
+        free / MIB,
+        place.display(),
+        wanted / MIB
+    ))
+}
+
 /// Runs cargo in the root with its output shown.
 pub fn cargo(args: &[&str]) -> Outcome {
     eprintln!("xtask: cargo {}", args.join(" "));
