@@ -23,22 +23,25 @@ pub(crate) struct Debugging {
     standing: Option<(usize, u64)>,
     /// Breakpoint that is off while one instruction is stepped.
     passing: Option<usize>,
-    /// Instructions still to be stepped for the sake of stepping.
-    steps_on: u32,
 }
 
 /// Meaning of a KVM_EXIT_DEBUG.
 pub(crate) enum Meaning {
     /// Something the host asked for.
     Hit(DebugHit),
-    /// A step of our own: past a breakpoint, or one of [`Debugging::step_on`].
+    /// A step of our own, past a breakpoint.
     Passed,
 }
 
 impl Debugging {
     /// Whether KVM steps, on the host's behalf or our own.
     pub(crate) fn steps(&self) -> bool {
-        self.wanted.step || self.passing.is_some() || self.steps_on != 0
+        self.wanted.step || self.passing.is_some()
+    }
+
+    /// Whether the host debugs.
+    pub(crate) fn is_on(&self) -> bool {
+        self.steps() || !self.wanted.breakpoints.is_empty()
     }
 
     /// Replaces what is debugged.
@@ -60,12 +63,6 @@ impl Debugging {
         }
         self.wanted = debug.clone();
         self.passing = None;
-        self.apply(fd)
-    }
-
-    /// Steps the next instructions without stopping.
-    pub(crate) fn step_on(&mut self, fd: &VcpuFd, instructions: u32) -> Result<(), EngineError> {
-        self.steps_on = instructions;
         self.apply(fd)
     }
 
@@ -113,7 +110,6 @@ impl Debugging {
     pub(crate) fn stepped(&mut self, fd: &VcpuFd) -> Result<Meaning, EngineError> {
         let stepped = self.steps();
         self.passing = None;
-        self.steps_on = self.steps_on.saturating_sub(1);
         if stepped && !self.steps() {
             self.apply(fd)?;
         }

@@ -3,6 +3,8 @@
 //! They hold exactly what KVM_GET_IRQCHIP, KVM_GET_PIT2 and KVM_GET_LAPIC hold.
 
 use hako_engine::EngineError;
+use hako_mem::{Gpa, PAGE_MASK};
+use hako_x86::Width;
 use kvm_bindings::{
     KVM_IRQCHIP_IOAPIC, KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, kvm_ioapic_state, kvm_irqchip,
     kvm_lapic_state, kvm_pic_state, kvm_pit_channel_state, kvm_pit_state2,
@@ -170,6 +172,32 @@ impl LapicState {
     }
 }
 
+/// What of the guest's ports and memory is inside KVM: accesses there never reach a bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// The page of the CPU's local APIC.
+    apic: u64,
+}
+
+/// The ports of the chips inside KVM, first and last.
+const PORTS: [(u16, u16); 5] = [(0x20, 0x21), (0x40, 0x43), (0x61, 0x61), (0xa0, 0xa1), (0x4d0, 0x4d1)];
+/// The page of the I/O APIC.
+const IOAPIC: u64 = 0xfec0_0000;
+
+impl Inside {
+    /// Whether an access touches a port of theirs.
+    pub fn has_port(&self, port: u16, width: Width) -> bool {
+        let last = port.saturating_add(width.bytes() as u16 - 1);
+        PORTS.iter().any(|&(from, to)| port <= to && last >= from)
+    }
+
+    /// Whether an access within one page touches memory of theirs.
+    pub fn has_memory(&self, gpa: Gpa) -> bool {
+        let page = gpa.0 & !PAGE_MASK;
+        page == self.apic || page == IOAPIC
+    }
+}
+
 fn get(vm: &Vm, chip_id: u32) -> Result<kvm_irqchip, EngineError> {
     let mut chip = kvm_irqchip { chip_id, ..Default::default() };
     vm.fd().get_irqchip(&mut chip).map_err(host("KVM_GET_IRQCHIP"))?;
@@ -231,6 +259,12 @@ impl Vm {
 }
 
 impl KvmVcpu {
+    /// What of this CPU's ports and memory never reaches a bus, with `VmConfig::irqchip`.
+    pub fn inside(&mut self) -> Inside {
+        // Bits 12 and up of IA32_APIC_BASE (SDM Vol. 3A 11.4.4).
+        Inside { apic: self.page().sync().sregs.apic_base & !PAGE_MASK }
+    }
+
     /// The local APIC of this CPU. An error without `VmConfig::irqchip`.
     pub fn lapic_state(&self) -> Result<LapicState, EngineError> {
         let lapic = self.fd.get_lapic().map_err(host("KVM_GET_LAPIC"))?;
@@ -241,5 +275,20 @@ impl KvmVcpu {
     pub fn set_lapic_state(&mut self, state: &LapicState) -> Result<(), EngineError> {
         let lapic = kvm_lapic_state { regs: state.regs.map(|b| b as _) };
         self.fd.set_lapic(&lapic).map_err(host("KVM_SET_LAPIC"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_access_is_inside_where_it_touches_a_port_or_page_of_a_chip_there() {
+        let inside = Inside { apic: 0xfee0_0000 };
+        assert!(inside.has_port(0x1e, Width::B4) && inside.has_port(0xa1, Width::B1));
+        assert!(!inside.has_port(0x1c, Width::B4) && !inside.has_port(0x22, Width::B1));
+        assert!(!inside.has_port(0xffff, Width::B4));
+        assert!(inside.has_memory(Gpa(0xfee0_00b0)) && inside.has_memory(Gpa(0xfec0_0010)));
+        assert!(!inside.has_memory(Gpa(0xfed0_0000)));
     }
 }

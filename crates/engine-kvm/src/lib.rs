@@ -13,6 +13,8 @@
 //!   nothing worth measuring; instructions that need the FPU, debug registers or MSRs need those parts too.
 //! - *A20.* KVM has no mask for it: a board that closes the gate maps odd megabytes onto even ones.
 //! - *Writes of the guest* leave no marks in the slab's pages.
+//! - *Starved.* A KVM that emulates may never let an interrupt in. [`KvmVcpu::take_starved`] then tells why `run` came back
+//!   with `Deadline`: somebody else executes the guest to where it takes interrupts, except for what is [`Inside`] KVM.
 //! - *Devices on other threads.* [`Vm::outside`] makes a driver's notifications events, and messages that any thread
 //!   sends, without an exit of a CPU.
 //! - [`hako_engine::Deadline::Count`] is an error: KVM does not count.
@@ -43,7 +45,7 @@ mod vcpu;
 mod vm;
 
 pub use cpuid::{CpuidExtra, CpuidMask, CpuidModel, CpuidReg};
-pub use irqchip::{IoApicState, IrqchipState, LapicState, PicState, PitChannelState, PitState};
+pub use irqchip::{Inside, IoApicState, IrqchipState, LapicState, PicState, PitChannelState, PitState};
 pub use outside::{Bound, Doorbell, Message, Outside, Place, Sender};
 pub use probe::{Probe, cpuid_extras, probe};
 pub use speed::Speed;

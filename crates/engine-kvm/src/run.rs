@@ -9,7 +9,6 @@
 use std::time::{Duration, Instant};
 
 use hako_engine::{Attention, Bus, Deadline, EngineError, Exit, ExitKind, Vcpu};
-use hako_mem::GuestMemory;
 use hako_x86::{Activity, RFlags};
 use kvm_bindings::{
     KVM_EXIT_DEBUG, KVM_EXIT_HLT, KVM_EXIT_INTERNAL_ERROR, KVM_EXIT_INTR, KVM_EXIT_IO,
@@ -83,7 +82,12 @@ impl KvmVcpu {
         self.prepare_debugging()?;
         let mut alarms = Alarms { deadline, watch: None };
         if self.irqchip {
-            alarms.watch = Some((Instant::now() + WATCH, self.counts.all));
+            let now = Instant::now();
+            // A run may be over before anybody looks up.
+            if self.find_starved(now)? {
+                return Ok(self.here(ExitKind::Deadline));
+            }
+            alarms.watch = Some((now + WATCH, self.counts.all));
         }
 
         let kicker = self.kicker.clone();
@@ -163,7 +167,7 @@ impl KvmVcpu {
                 self.offer_interrupt(bus)?;
             }
             if std::mem::take(&mut self.missed) {
-                if let Some(exit) = self.interrupted(bus.memory(), kicker, alarms)? {
+                if let Some(exit) = self.interrupted(kicker, alarms)? {
                     return Ok(exit);
                 }
                 self.set_alarm(running, alarms)?;
@@ -179,7 +183,7 @@ impl KvmVcpu {
                     return Ok(self.here(ExitKind::Unknown { code: errno.errno() as u64, detail }));
                 }
                 Entered::Interrupted => {
-                    if let Some(exit) = self.interrupted(bus.memory(), kicker, alarms)? {
+                    if let Some(exit) = self.interrupted(kicker, alarms)? {
                         return Ok(exit);
                     }
                     self.set_alarm(running, alarms)?;
@@ -406,12 +410,7 @@ impl KvmVcpu {
     }
 
     /// A signal came, or nothing at all: looks for the reason.
-    fn interrupted(
-        &mut self,
-        memory: &GuestMemory,
-        kicker: &Kicker,
-        alarms: &mut Alarms,
-    ) -> Result<Option<Exit>, EngineError> {
+    fn interrupted(&mut self, kicker: &Kicker, alarms: &mut Alarms) -> Result<Option<Exit>, EngineError> {
         self.counts.interrupted += 1;
         self.mp_state = None;
         // First this, then the reasons: see `kick.rs`.
@@ -420,7 +419,7 @@ impl KvmVcpu {
             return Ok(Some(self.here(ExitKind::Kicked)));
         }
         let now = Instant::now();
-        if alarms.deadline.is_some_and(|d| d <= now) {
+        if alarms.deadline.is_some_and(|d| d <= now) || self.find_starved(now)? {
             return Ok(Some(self.here(ExitKind::Deadline)));
         }
         let Some((at, exits)) = alarms.watch else { return Ok(None) };
@@ -431,11 +430,7 @@ impl KvmVcpu {
         let quiet = self.counts.all <= exits + 1;
         alarms.watch = Some((now + WATCH, self.counts.all));
         if quiet && self.activity()? != Activity::Running {
-            let wakes = self.starves && self.wake_from_no_hlt(memory)?;
-            return Ok((!wakes).then(|| self.halt_exit()));
-        }
-        if !quiet && self.starves {
-            self.relieve()?;
+            return Ok(Some(self.halt_exit()));
         }
         Ok(None)
     }

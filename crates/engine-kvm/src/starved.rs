@@ -2,57 +2,69 @@
 //!
 //! Such a KVM looks for interrupts once per hundred instructions or so, counted from the last exit. A guest that waits in a
 //! loop with one exit a round (SeaBIOS reads the ACPI timer) and opens the window for two instructions (STI, NOP, CLI) is
-//! looked at in the same phase each round, and with interrupts off every time. Single-stepped, each of its instructions
-//! begins with a look.
+//! looked at in the same phase each round, and with interrupts off every time. It always looks at an entry that begins
+//! with registers from outside: somebody else has to execute the guest up to where it takes interrupts.
+//! [`KvmVcpu::take_starved`] says when. To single-step it would not do: KVM sets TF for that, and the guest can push it.
+
+use std::time::{Duration, Instant};
 
 use hako_engine::EngineError;
-use hako_mem::{Gpa, GuestMemory};
-use hako_x86::{Activity, Cr0};
+use hako_x86::{Activity, Cr0, RFlags};
 use kvm_bindings::{KVM_IRQCHIP_PIC_MASTER, kvm_irqchip};
 
 use crate::error::host;
 use crate::vcpu::KvmVcpu;
 
-/// The timer's request at the master PIC. It comes again, and nobody waits for a single one: guests that hold it off for long
-/// are no reason to step.
-const TIMER: u8 = 1;
-/// Instructions that are stepped: some rounds of a waiting loop.
-const STEPS: u32 = 600;
+/// How often the requests of the PIC are looked at. One that waits at two looks in a row waits for too long.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// What is known of requests that wait at the master PIC, on a KVM that may never let one in.
+pub(crate) struct Waiting {
+    next_look: Instant,
+    /// The requests at the last look.
+    requests: u8,
+    /// The CPU was found starved, and nobody has been told.
+    found: bool,
+}
+
+impl Waiting {
+    pub(crate) fn new() -> Waiting {
+        Waiting { next_look: Instant::now() + INTERVAL, requests: 0, found: false }
+    }
+}
 
 impl KvmVcpu {
-    /// Called from time to time while the guest runs and exits: steps it for a while where an interrupt waits that has
-    /// waited the last time too.
-    pub(crate) fn relieve(&mut self) -> Result<(), EngineError> {
+    /// Whether `run` came back because an interrupt has waited for too long while the guest, which does not page, holds
+    /// interrupts off. Said once.
+    pub fn take_starved(&mut self) -> bool {
+        self.waiting.as_mut().is_some_and(|w| std::mem::take(&mut w.found))
+    }
+
+    /// Looks whether the CPU is starved, if it is time for a look.
+    pub(crate) fn find_starved(&mut self, now: Instant) -> Result<bool, EngineError> {
+        // Whoever debugs wants to see each instruction.
+        let Some(waiting) = self.waiting.as_mut().filter(|w| now >= w.next_look) else { return Ok(false) };
+        if self.debugging.is_on() {
+            return Ok(false);
+        }
+        waiting.next_look = now + INTERVAL;
         let mut chip = kvm_irqchip { chip_id: KVM_IRQCHIP_PIC_MASTER, ..Default::default() };
         self.shared.fd.get_irqchip(&mut chip).map_err(host("KVM_GET_IRQCHIP"))?;
         // SAFETY: KVM has filled the part of the union that the chip id names; any bytes are valid.
         let pic = unsafe { chip.chip.pic };
-        let waits = if pic.init_state == 0 { pic.irr & !pic.imr & !pic.isr & !TIMER } else { 0 };
-        if waits & self.waited != 0 {
-            self.look()?;
-            // Firmware does not page, and where nothing is paged HLT is easily seen.
-            if self.page().sync().sregs.cr0 & Cr0::PG.bits() == 0 {
-                self.debugging.step_on(&self.fd, STEPS)?;
-            }
-        }
-        self.waited = waits;
-        Ok(())
-    }
-
-    /// Such a KVM may go on taking a CPU for halted that has halted while it was stepped and was woken by an interrupt.
-    /// Wakes a CPU that does not stand behind a HLT; whether it did.
-    pub(crate) fn wake_from_no_hlt(&mut self, memory: &GuestMemory) -> Result<bool, EngineError> {
-        const HLT: u8 = 0xf4;
-        if self.activity()? != Activity::Halted {
+        let requests = if pic.init_state == 0 { pic.irr & !pic.imr & !pic.isr } else { 0 };
+        if std::mem::replace(&mut waiting.requests, requests) & requests == 0 {
             return Ok(false);
         }
         self.look()?;
         let sync = *self.page().sync();
-        let before = Gpa(sync.sregs.cs.base.wrapping_add(sync.regs.rip).wrapping_sub(1));
-        if sync.sregs.cr0 & Cr0::PG.bits() != 0 || memory.load(before) == Ok(HLT) {
-            return Ok(false);
+        let off = sync.regs.rflags & RFlags::IF.bits() == 0;
+        let found = off && sync.sregs.cr0 & Cr0::PG.bits() == 0 && self.activity()? == Activity::Running;
+        if let Some(waiting) = &mut self.waiting {
+            waiting.found = found;
         }
-        self.set_mp_state(Activity::Running)?;
-        Ok(true)
+        // Whoever executes the guest meanwhile may move lines.
+        self.look_at_lines |= found;
+        Ok(found)
     }
 }

@@ -13,6 +13,7 @@ use crate::debug::Debugging;
 use crate::error::host;
 use crate::kick::Kicker;
 use crate::page::Page;
+use crate::starved::Waiting;
 use crate::state::{Held, Parts};
 use crate::vm::{Shared, VmConfig};
 
@@ -64,10 +65,8 @@ pub struct KvmVcpu {
     /// An exit that came while an access was being finished for another.
     pub(crate) deferred: Option<Exit>,
     pub(crate) debugging: Debugging,
-    /// This KVM may never look for an interrupt when one can be taken.
-    pub(crate) starves: bool,
-    /// Requests that the master PIC had at the last look of [`KvmVcpu::relieve`].
-    pub(crate) waited: u8,
+    /// Where this KVM may never look for an interrupt when one can be taken: those that wait.
+    pub(crate) waiting: Option<Waiting>,
     pub(crate) counts: ExitCounts,
 }
 
@@ -102,8 +101,7 @@ impl KvmVcpu {
             look_at_lines: true,
             deferred: None,
             debugging: Debugging::default(),
-            starves: false,
-            waited: 0,
+            waiting: None,
             counts: ExitCounts::default(),
         };
         let ask = vcpu.ask;

@@ -20,6 +20,7 @@ use crate::error::{host, host_with};
 use crate::outside::{Messages, Outside};
 use crate::probe::open;
 use crate::slots::Slots;
+use crate::starved::Waiting;
 use crate::vcpu::KvmVcpu;
 
 ioctl_io_nr!(KVM_REINJECT_CONTROL, KVMIO, 0x71);
@@ -123,7 +124,8 @@ impl Vm {
             fd.set_cpuid2(&cpuid::of_cpu(cpuid, id)).map_err(host("KVM_SET_CPUID2"))?;
         }
         let mut vcpu = KvmVcpu::new(fd, id, self.shared.clone(), &self.config, self.clean_refusals)?;
-        vcpu.starves = self.starves;
+        // The PIC's interrupts go to the first CPU.
+        vcpu.waiting = (self.starves && id == 0).then(Waiting::new);
         Ok(vcpu)
     }
 

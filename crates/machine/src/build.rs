@@ -100,7 +100,6 @@ impl Machine {
             panel: made.devices.panel,
             input_open: false,
             outcome: None,
-            rescuer: None,
             rescued: 0,
             resets: 0,
             shown: Time::ZERO,

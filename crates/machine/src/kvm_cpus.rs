@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use hako_cpu::Cpu;
 use hako_engine::{At, Attention, Bus, Deadline, EngineError, Exit, ExitKind, Kick, Lines, Vcpu};
 use hako_engine_kvm::KvmVcpu;
 use hako_mem::{Gpa, GuestMemory};
@@ -17,6 +18,7 @@ use hako_x86::{Activity, CpuState, Width};
 use crate::beat::Beat;
 use crate::core::Core;
 use crate::cpus::at_power_on;
+use crate::rescue::Rescuer;
 
 /// All CPUs, and the one that the last exit was about.
 pub(crate) struct KvmCpus {
@@ -24,6 +26,8 @@ pub(crate) struct KvmCpus {
     current: usize,
     /// Exits of further CPUs, to be dealt with before any runs again.
     waiting: Vec<(usize, Exit)>,
+    /// Our CPU, for what KVM does not do.
+    rescuer: Rescuer,
 }
 
 /// What is not CPU, as one of several CPUs reaches it.
@@ -124,15 +128,16 @@ impl Stop {
         &self,
         n: usize,
         vcpu: &mut KvmVcpu,
+        mut rescuer: Option<&mut Rescuer>,
         bus: &mut Shared<'_, '_>,
         mut until: Deadline,
         mut event: impl FnMut(&mut Shared<'_, '_>, &ExitKind) -> Option<Deadline>,
     ) -> Result<Option<Exit>, EngineError> {
-        let mut run = || loop {
+        let mut run_on = || loop {
             if self.asked.load(Ordering::SeqCst) {
                 return Ok(None);
             }
-            let exit = vcpu.run(bus, until)?;
+            let exit = run(vcpu, rescuer.as_deref_mut(), bus, until)?;
             let ordinary = match exit.kind {
                 ExitKind::Deadline | ExitKind::Kicked => true,
                 ExitKind::Halt => !self.all_rest(n, vcpu)?,
@@ -143,16 +148,30 @@ impl Stop {
                 None => return Ok(Some(exit)),
             }
         };
-        let left = run();
+        let left = run_on();
         self.ask(n);
         left
+    }
+}
+
+/// Runs one CPU, of which our own takes the place where KVM starves it of interrupts: only the first is ever starved.
+fn run(
+    vcpu: &mut KvmVcpu,
+    rescuer: Option<&mut Rescuer>,
+    bus: &mut dyn Bus,
+    until: Deadline,
+) -> Result<Exit, EngineError> {
+    let exit = vcpu.run(bus, until)?;
+    match rescuer {
+        Some(rescuer) if vcpu.take_starved() => rescuer.relieve(vcpu, bus),
+        _ => Ok(exit),
     }
 }
 
 impl KvmCpus {
     /// These, of which the first is the bootstrap processor.
     pub fn new(vcpus: Vec<KvmVcpu>) -> KvmCpus {
-        KvmCpus { vcpus, current: 0, waiting: Vec::new() }
+        KvmCpus { vcpus, current: 0, waiting: Vec::new(), rescuer: Rescuer::default() }
     }
 
     /// How many.
@@ -178,6 +197,11 @@ impl KvmCpus {
         &self.vcpus[self.current]
     }
 
+    /// Our CPU, for what KVM does not do.
+    pub fn rescuer(&mut self) -> &mut Cpu {
+        self.rescuer.cpu()
+    }
+
     /// All of them.
     pub fn all(&mut self) -> &mut [KvmVcpu] {
         &mut self.vcpus
@@ -196,7 +220,7 @@ impl KvmCpus {
         beat: &mut Beat<'_>,
     ) -> Result<Exit, EngineError> {
         if let [only] = self.vcpus.as_mut_slice() {
-            return only.run(core, until);
+            return run(only, Some(&mut self.rescuer), core, until);
         }
         if let Some((cpu, exit)) = self.waiting.pop() {
             self.current = cpu;
@@ -210,7 +234,7 @@ impl KvmCpus {
         let mut left = Vec::new();
         std::thread::scope(|scope| {
             let Some((first, others)) = self.vcpus.split_first_mut() else { return };
-            let stop = &stop;
+            let (stop, rescuer) = (&stop, &mut self.rescuer);
             let mut threads = Vec::new();
             for (i, vcpu) in others.iter_mut().enumerate() {
                 let mut bus = bus();
@@ -220,10 +244,11 @@ impl KvmCpus {
                     }
                     Some(Deadline::Never)
                 };
-                threads.push(scope.spawn(move || stop.run(i + 1, vcpu, &mut bus, Deadline::Never, event)));
+                threads
+                    .push(scope.spawn(move || stop.run(i + 1, vcpu, None, &mut bus, Deadline::Never, event)));
             }
             let event = |bus: &mut Shared<'_, '_>, _: &ExitKind| beat.go_on(&mut lock(bus.core));
-            left.push(stop.run(0, first, &mut bus(), until, event));
+            left.push(stop.run(0, first, Some(rescuer), &mut bus(), until, event));
             for thread in threads {
                 match thread.join() {
                     Ok(exit) => left.push(exit),

@@ -32,6 +32,7 @@ mod kvm_cpus;
 mod machine;
 mod media;
 mod outcome;
+mod relief;
 pub mod report;
 mod rescue;
 mod restart;

@@ -60,8 +60,6 @@ pub struct Machine {
     /// Whether anything may still come from outside.
     pub(crate) input_open: bool,
     pub(crate) outcome: Option<Outcome>,
-    /// The CPU that executes what the engine refuses.
-    pub(crate) rescuer: Option<Box<hako_cpu::Cpu>>,
     pub(crate) rescued: u64,
     pub(crate) resets: u64,
     /// What the user should know about how the machine was made.

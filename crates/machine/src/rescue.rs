@@ -81,15 +81,30 @@ fn complete(before: &CpuState, after: &mut CpuState) {
     }
 }
 
+/// Our CPU, in the place of one of KVM's. It is made when it is first needed.
+#[derive(Default)]
+pub(crate) struct Rescuer(Option<Box<Cpu>>);
+
+impl Rescuer {
+    /// It keeps no instructions: guests on KVM write memory without leaving marks.
+    pub fn cpu(&mut self) -> &mut Cpu {
+        let config = || hako_cpu::Config { model: MAX, uncached: true, ..hako_cpu::Config::default() };
+        self.0.get_or_insert_with(|| Box::new(Cpu::new(config())))
+    }
+}
+
+/// Whether the instruction executed last is one that our CPU has not got. Before the next one the CPU is reset.
+pub(crate) fn unknown(cpu: &Cpu) -> bool {
+    cpu.faults().last().is_some_and(|f| f.why == Some(Why::NotYetImplemented))
+}
+
 /// Executes one instruction. The CPU is as new each time: the engine's guest writes memory without leaving marks, so
 /// nothing that was decoded before can be trusted.
 fn execute(cpu: &mut Cpu, core: &mut Core, before: &CpuState, parts: Parts) -> Result<Executed, EngineError> {
     cpu.reset();
     cpu.set_state(&visible(before))?;
-    let raised = cpu.faults().total();
     let stop = cpu.step(core);
-    let unknown = cpu.faults().total() != raised
-        && cpu.faults().last().is_some_and(|f| f.why == Some(Why::NotYetImplemented));
+    let unknown = unknown(cpu);
     let mut after = cpu.state();
     // What our CPU does not own stays as the engine had it.
     for &(index, value) in &before.msrs {
@@ -148,7 +163,7 @@ fn is_integer(feature: CpuidFeature) -> bool {
 }
 
 /// The parts of the state that an instruction needs besides the core: most need none.
-fn parts(instruction: &Instruction, before: &CpuState) -> Parts {
+pub(crate) fn parts(instruction: &Instruction, before: &CpuState) -> Parts {
     if instruction.is_invalid() {
         return Parts::ALL;
     }
@@ -211,9 +226,7 @@ impl Machine {
             let why = format!("XCR0 is {:#x}, and our CPU has the state of x87 and SSE alone", before.xcr0);
             return Err(self.refused(&refusal, &why));
         }
-        let config = || hako_cpu::Config { model: MAX, ..hako_cpu::Config::default() };
-        let cpu = self.rescuer.get_or_insert_with(|| Box::new(Cpu::new(config())));
-        let done = match execute(cpu, &mut self.core, &before, parts) {
+        let done = match execute(kvm.cpus.rescuer(), &mut self.core, &before, parts) {
             Ok(done) if !done.unknown => done,
             Ok(_) => return Err(self.refused(&refusal, "our CPU has not got it")),
             Err(why) => return Err(self.refused(&refusal, &why.to_string())),

@@ -12,7 +12,7 @@ use hako_cpu::FaultLog;
 use hako_mem::GuestMemory;
 use hako_x86::{CpuState, Cr0, Vector};
 
-pub(crate) use code::{bits, one as instruction};
+pub(crate) use code::{bits, one as instruction, read_linear};
 pub(crate) use faults::line as exception;
 pub(crate) use walk::translate;
 
