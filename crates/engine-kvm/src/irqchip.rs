@@ -176,7 +176,7 @@ impl LapicState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inside {
     /// The page of the CPU's local APIC.
-    apic: u64,
+    pub apic: u64,
 }
 
 /// The ports of the chips inside KVM, first and last.

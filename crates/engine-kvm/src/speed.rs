@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use hako_engine::{At, Attention, Bus, Deadline, EngineError, ExitKind, Lines};
-use hako_mem::{Gpa, GuestMemory, RegionKind};
+use hako_engine::{At, Attention, Bus, Deadline, EngineError, ExitKind};
+use hako_mem::{GuestMemory, RegionKind};
 use hako_x86::{CpuState, SegReg, Segment, Width};
 
 use crate::probe::strange;
@@ -76,36 +76,10 @@ impl Stopwatch {
 }
 
 impl Bus for Stopwatch {
-    fn port_in(&mut self, _: At, _: u16, _: Width, data: &mut [u8]) -> Attention {
-        data.fill(0xff);
-        Attention::empty()
-    }
     fn port_out(&mut self, _: At, _: u16, _: Width, _: &[u8]) -> Attention {
         self.times.push(Instant::now());
         let slow = self.speed().is_some_and(|speed| speed.is_emulated());
         if slow || self.times.len() > LAST { Attention::WISH } else { Attention::empty() }
-    }
-    fn mmio_read(&mut self, _: At, _: Gpa, data: &mut [u8]) -> Attention {
-        data.fill(0xff);
-        Attention::empty()
-    }
-    fn mmio_write(&mut self, _: At, _: Gpa, _: &[u8]) -> Attention {
-        Attention::empty()
-    }
-    fn msr_read(&mut self, _: At, _: u32) -> Option<u64> {
-        None
-    }
-    fn msr_write(&mut self, _: At, _: u32, _: u64) -> Option<Attention> {
-        None
-    }
-    fn acknowledge(&mut self, _: At) -> u8 {
-        0
-    }
-    fn lines(&mut self, _: At) -> Lines {
-        Lines { a20: true, ..Lines::default() }
-    }
-    fn tsc(&mut self, _: At) -> u64 {
-        0
     }
     fn memory(&self) -> &GuestMemory {
         &self.memory

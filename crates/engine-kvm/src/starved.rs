@@ -1,10 +1,10 @@
 //! Interrupts that an emulating KVM never lets in.
 //!
-//! Such a KVM looks for interrupts once per hundred instructions or so, counted from the last exit. A guest that waits in a
-//! loop with one exit a round (SeaBIOS reads the ACPI timer) and opens the window for two instructions (STI, NOP, CLI) is
-//! looked at in the same phase each round, and with interrupts off every time. It always looks at an entry that begins
-//! with registers from outside: somebody else has to execute the guest up to where it takes interrupts.
-//! [`KvmVcpu::take_starved`] says when. To single-step it would not do: KVM sets TF for that, and the guest can push it.
+//! Such a KVM looks for interrupts once per hundred instructions or so, counted from the last exit. A guest that waits in
+//! a loop with one exit a round (SeaBIOS reads the ACPI timer) and opens the window for two instructions (STI, NOP, CLI)
+//! is looked at in the same phase each round, and with interrupts off every time. It always looks at an entry, so
+//! somebody else has to execute the guest up to where it takes interrupts: [`KvmVcpu::take_starved`] says when. To
+//! single-step it would not do: KVM sets TF for that, and an interrupt in protected mode pushes it.
 
 use std::time::{Duration, Instant};
 

@@ -208,10 +208,6 @@ mod tests {
     }
 
     impl Bus for Wires {
-        fn port_in(&mut self, _: At, _: u16, _: Width, data: &mut [u8]) -> Attention {
-            data.fill(0xff);
-            Attention::empty()
-        }
         fn port_out(&mut self, at: At, port: u16, _: Width, data: &[u8]) -> Attention {
             let byte = data.first().copied().unwrap_or(0);
             if port == 1 {
@@ -221,28 +217,9 @@ mod tests {
             self.said.push((at.cpu, byte));
             Attention::empty()
         }
-        fn mmio_read(&mut self, _: At, _: Gpa, data: &mut [u8]) -> Attention {
-            data.fill(0xff);
-            Attention::empty()
-        }
-        fn mmio_write(&mut self, _: At, _: Gpa, _: &[u8]) -> Attention {
-            Attention::empty()
-        }
-        fn msr_read(&mut self, _: At, _: u32) -> Option<u64> {
-            None
-        }
-        fn msr_write(&mut self, _: At, _: u32, _: u64) -> Option<Attention> {
-            None
-        }
-        fn acknowledge(&mut self, _: At) -> u8 {
-            0
-        }
         fn lines(&mut self, at: At) -> Lines {
             let sipi = if at.cpu == 1 { self.sipi.take() } else { None };
             Lines { a20: true, sipi, ..Lines::default() }
-        }
-        fn tsc(&mut self, _: At) -> u64 {
-            0
         }
         fn memory(&self) -> &GuestMemory {
             &self.memory

@@ -1,9 +1,9 @@
 //! Interrupts that an emulating KVM never lets in: our own CPU takes the guest to where it takes interrupts.
 //!
-//! KVM looks for interrupts before it executes anything, so it only has to be handed the state at an instruction boundary
-//! where the guest takes one. Our CPU stops before that in front of whatever is KVM's: the chips inside the kernel, CPUID,
-//! MSRs, HLT, all state that is more than the core, locked accesses, since other CPUs run on, and paging, because KVM keeps
-//! translations that do not hear of what another CPU writes to page tables.
+//! KVM looks for interrupts before it executes anything, so it only has to be handed the state at an instruction
+//! boundary where the guest takes one. Our CPU stops before that in front of whatever is KVM's: the chips inside the
+//! kernel, CPUID, MSRs, HLT, all state that is more than the core, locked accesses, since other CPUs run on, and paging,
+//! because KVM keeps translations that do not hear of what another CPU writes to page tables.
 
 use hako_cpu::{Cpu, StopKind};
 use hako_engine::{At, Attention, Bus, EngineError, Exit, ExitKind, Lines};
@@ -137,4 +137,72 @@ fn execute(cpu: &mut Cpu, bus: &mut Reach<'_>, before: CpuState) -> Result<(CpuS
     }
     let exit = exit(ExitKind::Deadline, state.rip);
     Ok((state, exit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hako_x86::{Gpr, SegReg, Segment};
+
+    /// RAM alone, and how many accesses there were beside it.
+    struct Ram(GuestMemory, u32);
+
+    impl Bus for Ram {
+        fn port_in(&mut self, _: At, _: u16, _: Width, data: &mut [u8]) -> Attention {
+            self.1 += 1;
+            data.fill(0x5a);
+            Attention::empty()
+        }
+        fn memory(&self) -> &GuestMemory {
+            &self.0
+        }
+    }
+
+    /// Where real-mode code at 1000h is left, and how many accesses there were.
+    fn left_at(code: &[u8]) -> (u64, u32) {
+        let memory = GuestMemory::flat(0x1_0000);
+        memory.write(Gpa(0x1000), code).unwrap();
+        let mut ram = Ram(memory, 0);
+        let mut state = CpuState { rip: 0x1000, ..CpuState::reset() };
+        let cs = state.segment(SegReg::Cs).attr;
+        state.seg = [Segment::real(0); 6];
+        state.seg[SegReg::Cs as usize].attr = cs;
+        state.seg[SegReg::Ds as usize].limit = !0;
+        state.gpr[Gpr::Rsp as usize] = 0x8000;
+        let mut bus = Reach { bus: &mut ram, inside: Inside { apic: 0xfee0_0000 }, refused: false };
+        let (after, exit) = execute(Rescuer::default().cpu(), &mut bus, state).unwrap();
+        assert_eq!(exit.rip, Some(after.rip));
+        (after.rip, ram.1)
+    }
+
+    #[test]
+    fn interrupts_are_taken_behind_the_instruction_that_follows_sti() {
+        // in al, 60h; sti; nop; cli; jmp
+        assert_eq!(left_at(&[0xe4, 0x60, 0xfb, 0x90, 0xfa, 0xeb, 0xf9]), (0x1004, 1));
+    }
+
+    #[test]
+    fn a_guest_that_never_takes_one_is_left_after_a_while() {
+        // nop; jmp
+        assert_eq!(left_at(&[0x90, 0xeb, 0xfd]), (0x1000, 0));
+    }
+
+    #[test]
+    fn what_is_inside_kvm_or_known_to_it_alone_is_left_to_it() {
+        let kvms = [
+            &[0xe4, 0x21][..],                  // in al, 21h
+            &[0xe7, 0x1f],                      // out 1fh, ax
+            &[0xf4],                            // hlt
+            &[0x0f, 0xa2],                      // cpuid
+            &[0x0f, 0x32],                      // rdmsr
+            &[0xd9, 0xe8],                      // fld1
+            &[0xf0, 0xff, 0x06, 0, 0x20],       // lock inc word [2000h]
+            &[0x87, 0x06, 0, 0x20],             // xchg [2000h], ax
+            &[0x67, 0xa1, 0xb0, 0, 0xe0, 0xfe], // mov ax, [fee000b0h]
+        ];
+        for code in kvms {
+            let code = [&[0x90], code, &[0xfb, 0x90]].concat();
+            assert_eq!(left_at(&code), (0x1001, 0), "{code:x?}");
+        }
+    }
 }

@@ -1,4 +1,8 @@
 //! An instruction that the engine refuses is executed by our own CPU on the exchanged state, and the engine goes on.
+//!
+//! All CPUs stand still meanwhile: where the guest pages, which every guest with several CPUs does, our CPU sets accessed
+//! and dirty bits by a read and a write of the entry, and another CPU may change the entry in between. The same holds for a
+//! locked operand that is misaligned, crosses a page or has 16 bytes.
 
 use hako_cpu::{Cpu, Stop, StopKind, Why};
 use hako_engine::{EngineError, ExitKind, Refusal, Time};
