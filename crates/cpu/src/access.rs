@@ -101,15 +101,19 @@ impl Cx<'_> {
         self.cpu.tlb.write.find(s.base.wrapping_add(off), n)
     }
 
-    /// The slab offset of a write to a page that holds cached code, but not where it does: data, or a stack, in the
-    /// same page as the program.
-    fn beside_code(&self, seg: u8, off: u64, n: u64) -> Option<u64> {
+    /// The slab offset of a write to a page that holds cached code, which hears of it if it is not beside the code: data,
+    /// or a stack, in the same page as the program.
+    #[inline(never)]
+    fn write_hit_code(&mut self, seg: u8, off: u64, n: u64) -> Option<u64> {
         let s = &self.cpu.fast[usize::from(seg & 7)];
         if off.wrapping_add(n) > s.writable {
             return None;
         }
         let at = self.cpu.tlb.write.find_code(s.base.wrapping_add(off), n)?;
-        (!self.cpu.blocks.touches(&self.slab, at, n)).then_some(at)
+        if self.cpu.blocks.touches(&self.slab, at, n) {
+            self.code_written(at, n);
+        }
+        Some(at)
     }
 
     #[cold]
@@ -122,7 +126,7 @@ impl Cx<'_> {
     #[cold]
     #[inline(never)]
     pub fn wr_slow<T: Word>(&mut self, seg: u8, off: u64, value: T) -> Step {
-        if let Some(at) = self.beside_code(seg, off, size_of::<T>() as u64) {
+        if let Some(at) = self.write_hit_code(seg, off, size_of::<T>() as u64) {
             self.slab.store(at, value);
             return Ok(());
         }
@@ -136,7 +140,7 @@ impl Cx<'_> {
     #[inline(always)]
     pub fn rmw<T: Word>(&mut self, seg: u8, off: u64, lock: bool, f: impl Fn(&Cpu, T) -> (T, Flags)) -> Step {
         let n = size_of::<T>() as u64;
-        match self.write_hit(seg, off, n).or_else(|| self.beside_code(seg, off, n)) {
+        match self.write_hit(seg, off, n).or_else(|| self.write_hit_code(seg, off, n)) {
             Some(at) => self.rmw_at(at, lock, f),
             None => self.rmw_slow(seg, off, &f)?,
         }

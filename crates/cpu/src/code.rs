@@ -3,13 +3,16 @@
 //! A block is a run of instructions in one page that is entered at its start only. Blocks are found by key (slab
 //! offset and code size) through buckets, or through the links that their predecessors keep; a link is a guess that is
 //! checked against the key. Every page that holds cached bytes has a bitmap of 64-byte granules, so that writes
-//! elsewhere in the page cost one test, and writes that hit drop exactly the blocks whose bytes they overlap.
+//! elsewhere in the page cost one test. Writes that hit make exactly those blocks stale whose bytes they overlap: such a
+//! block is not found any more, but keeps its place, and when it is wanted again, only the instructions written to are
+//! decoded anew ([`Block::mend`]).
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use hako_mem::{PAGE_MASK, PAGE_SHIFT, PageFlags, Slab, SlabOffset};
 
+use crate::decode::{self, Flow, Lacks};
 use crate::op::Op;
 
 /// The most instructions of one block.
@@ -23,14 +26,15 @@ pub(crate) const MAX_OPS: usize = 1 << 19;
 const MAX_BLOCKS: usize = 1 << 16;
 /// Writes to a page without blocks until it counts as data again.
 const PATIENCE: u32 = 64;
-
-/// Dropped blocks whose places are kept for when they are decoded again.
-const DROPPED: usize = 4;
+/// Writes to a stale block until it is dropped.
+const STALE_WRITES: u8 = 16;
 
 /// "No block" in an index that is otherwise one more than the block's number.
 const NONE: u32 = 0;
 /// The key of a dropped block.
 const DEAD: u64 = !0;
+/// Bit in the key of a stale block.
+const STALE: u64 = 0x80;
 
 /// Links of a block.
 const LINKS: usize = 4;
@@ -53,11 +57,22 @@ impl Exit {
     }
 }
 
+/// What the cache knows under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// A block.
+    Fresh(u32),
+    /// A block that has been written to.
+    Stale(u32),
+    /// No block.
+    Nothing,
+}
+
 /// One block.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(crate) struct Block {
-    /// Slab offset of the first byte << 8 | code size.
+    /// Slab offset of the first byte << 8 | code size, perhaps with [`STALE`].
     pub key: u64,
     /// Number of its first instruction in the arena.
     pub first: u32,
@@ -69,6 +84,61 @@ pub(crate) struct Block {
     links: [(u64, u32); LINKS],
     next_in_bucket: u32,
     next_in_page: u32,
+    /// Which of its bytes have been written since it was decoded, and how often.
+    written: (u16, u16),
+    writes: u8,
+}
+
+impl Block {
+    /// Where in its page it begins and ends.
+    fn range(&self) -> (u64, u64) {
+        let start = self.key >> 8 & PAGE_MASK;
+        (start, start + u64::from(self.bytes))
+    }
+
+    /// Bytes `from` to `to` of its page, some of which are its own, are about to change. Returns whether that has
+    /// happened too often since anybody wanted it.
+    fn spoil(&mut self, from: u64, to: u64) -> bool {
+        let (start, end) = self.range();
+        let (from, to) = (from.max(start) - start, to.min(end) - start);
+        let (from, to) = (from as u16, to as u16);
+        let known = self.key & STALE != 0;
+        self.written = if known { (self.written.0.min(from), self.written.1.max(to)) } else { (from, to) };
+        self.writes = if known { self.writes.saturating_add(1) } else { 1 };
+        self.key |= STALE;
+        self.writes > STALE_WRITES
+    }
+
+    /// Decodes those of its instructions again that have been written to. Returns whether they are a block as before:
+    /// every instruction where it was, and none but the last that ends a block.
+    pub fn mend(&self, slab: &Slab, ops: &mut [Op], lacks: Lacks) -> bool {
+        let (start, mode) = (self.key >> 8, (self.key & !STALE) as u8);
+        let (from, to) = self.written;
+        let last = ops.len().wrapping_sub(1);
+        for (i, op) in ops.iter_mut().enumerate() {
+            let (off, len) = (op.at.off, usize::from(op.len));
+            if off + u16::from(op.len) <= from {
+                continue;
+            }
+            if off >= to {
+                break;
+            }
+            let at = start + u64::from(off);
+            if at + 16 > slab.len() {
+                return false;
+            }
+            let bytes = slab.load::<u128>(at).to_le_bytes();
+            let mut new = Op::EMPTY;
+            match decode::decode(&bytes[..len & 15], mode, lacks, off, &mut new) {
+                Ok(flow) if usize::from(new.len) == len && (flow != Flow::Ends || i == last) => {
+                    new.at.idx = op.at.idx;
+                    *op = new;
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
 }
 
 /// A page of the slab that holds cached bytes.
@@ -79,7 +149,13 @@ struct CodePage {
     /// Its blocks.
     head: u32,
     idle_writes: u32,
+    /// The last write that a single block of those overlaps: its bytes, and the block's number. Code that is patched is
+    /// patched there again.
+    patch: (u64, u64, u32),
 }
+
+/// No write.
+const NO_PATCH: (u64, u64, u32) = (0, 0, 0);
 
 /// The key of the block at a slab offset.
 #[inline(always)]
@@ -114,10 +190,6 @@ pub(crate) struct Blocks {
     pub marks: u64,
     /// The block that runs.
     pub current: u32,
-    /// Keys and numbers of the blocks dropped last, and which of them goes next. Code that is patched again and again
-    /// stays in its place, and in the host's caches.
-    dropped: [(u64, u32); DROPPED],
-    next_dropped: usize,
 }
 
 impl Blocks {
@@ -132,8 +204,6 @@ impl Blocks {
             page_index: Vec::new(),
             epoch: 0,
             current: 0,
-            dropped: [(DEAD, 0); DROPPED],
-            next_dropped: 0,
         }
     }
 
@@ -147,7 +217,6 @@ impl Blocks {
             self.blocks.clear();
             self.buckets.fill(NONE);
         }
-        self.dropped = [(DEAD, 0); DROPPED];
         for page in self.pages.drain(..) {
             if let Some(i) = self.page_index.get_mut(page.number as usize) {
                 *i = NONE;
@@ -209,12 +278,37 @@ impl Blocks {
         }
     }
 
-    /// The place of a block with `key` that was dropped lately and had at least `len` instructions: its number, and that
-    /// of its first instruction in the arena.
-    pub fn old_place(&mut self, key: u64, len: u16) -> Option<(u32, u32)> {
-        let old = self.dropped.iter_mut().find(|d| d.0 == key)?;
-        let (_, id) = core::mem::replace(old, (DEAD, 0));
-        let b = self.blocks.get(id as usize)?;
+    /// What there is under `key`, which did not follow `from` before.
+    pub fn look_up(&mut self, from: Exit, key: u64) -> Known {
+        let mut at = self.buckets[bucket(key)];
+        let mut known = Known::Nothing;
+        while let Some(b) = self.blocks.get(at.wrapping_sub(1) as usize) {
+            if b.key == key {
+                self.link(from, key, at - 1);
+                return Known::Fresh(at - 1);
+            }
+            if b.key == key | STALE {
+                known = Known::Stale(at - 1);
+            }
+            at = b.next_in_bucket;
+        }
+        known
+    }
+
+    /// A stale block is as its bytes are again.
+    pub fn revive(&mut self, from: Exit, id: u32) {
+        let Some(b) = self.blocks.get_mut(id as usize) else { return };
+        b.key &= !STALE;
+        let key = b.key;
+        self.link(from, key, id);
+    }
+
+    /// Drops a stale block. If it had at least `len` instructions, a new block with its key can have its place: its
+    /// number, and that of its first instruction in the arena.
+    pub fn retire(&mut self, id: u32, len: u16) -> Option<(u32, u32)> {
+        let b = *self.blocks.get(id as usize)?;
+        let slot = self.page_index.get((b.key >> 8 >> PAGE_SHIFT) as usize).copied().unwrap_or(NONE);
+        self.drop_blocks(slot, |other| other.key == b.key);
         (b.len >= len).then_some((id, b.first))
     }
 
@@ -244,7 +338,7 @@ impl Blocks {
             if agreed {
                 self.marks = slab.code_marks();
             }
-            self.pages.push(CodePage { number, granules: 0, head: NONE, idle_writes: 0 });
+            self.pages.push(CodePage { number, granules: 0, head: NONE, idle_writes: 0, patch: NO_PATCH });
             let slot = self.pages.len() as u32;
             if let Some(i) = self.page_index.get_mut(number as usize) {
                 *i = slot;
@@ -257,11 +351,13 @@ impl Blocks {
         if let Some(page) = self.pages.get_mut(slot.wrapping_sub(1) as usize) {
             page.granules |= granules(off & PAGE_MASK, (off & PAGE_MASK) + u64::from(bytes.max(1)));
             page.idle_writes = 0;
+            page.patch = NO_PATCH;
             next_in_page = core::mem::replace(&mut page.head, id + 1);
         }
         let next_in_bucket = core::mem::replace(&mut self.buckets[bucket], id + 1);
         let links = [(DEAD, 0); LINKS];
-        let new = Block { key, first, len, bytes, links, next_in_bucket, next_in_page };
+        let new =
+            Block { key, first, len, bytes, links, next_in_bucket, next_in_page, written: (0, 0), writes: 0 };
         match old.and_then(|id| self.blocks.get_mut(id as usize)) {
             // Its ways out are as good a guess as before.
             Some(b) => *b = Block { links: b.links, ..new },
@@ -284,16 +380,10 @@ impl Blocks {
         page.head == NONE || page.granules & granules(from, from + n) != 0
     }
 
-    /// `n` bytes at slab offset `off`, all in one page, are written by this CPU: tells the other caches, and drops the
-    /// blocks that overlap them. Returns whether the running block was among those.
+    /// `n` bytes at slab offset `off`, all in one page, are written by this CPU: tells the other caches, and makes the
+    /// blocks stale that overlap them. Returns whether the running block was among those.
     pub fn written(&mut self, slab: &Slab, off: u64, n: u64) -> bool {
         slab.note_write_by(SlabOffset(off), self.mark);
-        self.drop_blocks(slab, off, n)
-    }
-
-    /// Drops the blocks that overlap `n` bytes at slab offset `off`, all in one page. Returns whether the running block
-    /// was among them.
-    fn drop_blocks(&mut self, slab: &Slab, off: u64, n: u64) -> bool {
         let slot = self.page_index.get((off >> PAGE_SHIFT) as usize).copied().unwrap_or(NONE);
         let Some(page) = self.pages.get_mut(slot.wrapping_sub(1) as usize) else { return false };
         let from = off & PAGE_MASK;
@@ -307,22 +397,53 @@ impl Blocks {
             }
             return false;
         }
-        let mut hit = false;
-        let mut kept = 0;
-        let mut at = core::mem::replace(&mut page.head, NONE);
-        let mut head = NONE;
+        if (page.patch.0, page.patch.1) == (from, to)
+            && let Some(b) = self.blocks.get_mut(page.patch.2 as usize)
+        {
+            let hit = self.current == page.patch.2;
+            if b.spoil(from, to) {
+                self.drop_worn(slot);
+            }
+            return hit;
+        }
+        let (mut hit, mut worn) = (false, false);
+        let (mut overlapping, mut last) = (0, 0);
+        let mut at = page.head;
         while let Some(b) = self.blocks.get_mut(at.wrapping_sub(1) as usize) {
-            let next = b.next_in_page;
-            let start = b.key >> 8 & PAGE_MASK;
-            let end = start + u64::from(b.bytes);
+            let (start, end) = b.range();
             if start < to && from < end {
                 hit |= self.current == at - 1;
+                worn |= b.spoil(from, to);
+                (overlapping, last) = (overlapping + 1, at - 1);
+            }
+            at = b.next_in_page;
+        }
+        page.patch = if overlapping == 1 { (from, to, last) } else { NO_PATCH };
+        if worn {
+            self.drop_worn(slot);
+        }
+        hit
+    }
+
+    /// Drops the stale blocks of a page that have been written to too often.
+    #[cold]
+    fn drop_worn(&mut self, slot: u32) {
+        self.drop_blocks(slot, |b| b.key & STALE != 0 && b.writes > STALE_WRITES);
+    }
+
+    /// Drops blocks of a page.
+    fn drop_blocks(&mut self, slot: u32, which: impl Fn(&Block) -> bool) {
+        let Some(page) = self.pages.get_mut(slot.wrapping_sub(1) as usize) else { return };
+        let mut at = page.head;
+        let (mut head, mut kept) = (NONE, 0);
+        while let Some(b) = self.blocks.get_mut(at.wrapping_sub(1) as usize) {
+            let next = b.next_in_page;
+            if which(b) {
                 let key = core::mem::replace(&mut b.key, DEAD);
                 let after = b.next_in_bucket;
-                self.dropped[self.next_dropped % DROPPED] = (key, at - 1);
-                self.next_dropped = (self.next_dropped + 1) % DROPPED;
                 self.unlink(key, at, after);
             } else {
+                let (start, end) = b.range();
                 kept |= granules(start, end);
                 b.next_in_page = head;
                 head = at;
@@ -330,9 +451,8 @@ impl Blocks {
             at = next;
         }
         if let Some(page) = self.pages.get_mut(slot.wrapping_sub(1) as usize) {
-            (page.head, page.granules) = (head, kept);
+            (page.head, page.granules, page.patch) = (head, kept, NO_PATCH);
         }
-        hit
     }
 
     /// Takes a block out of its bucket.
@@ -381,7 +501,7 @@ impl Blocks {
         while let Some(page) = self.pages.get(index) {
             let off = u64::from(page.number) << PAGE_SHIFT;
             if !slab.flags(SlabOffset(off)).has(self.mark) {
-                self.drop_blocks(slab, off, PAGE_MASK + 1);
+                self.drop_blocks(index as u32 + 1, |_| true);
                 self.forget_page(slab, index as u32 + 1);
             } else {
                 index += 1;

@@ -8,7 +8,7 @@ use hako_x86::{Activity, Shadow};
 
 use crate::access::{Phys, canonical};
 use crate::attn::Attn;
-use crate::code::{Arena, Exit, MAX_BLOCK, MAX_BLOCK_BYTES, MAX_OPS, key};
+use crate::code::{Arena, Exit, Known, MAX_BLOCK, MAX_BLOCK_BYTES, MAX_OPS, key};
 use crate::cpu::{Cpu, Stop, StopKind};
 use crate::cx::{Cx, Trap};
 use crate::decode::{self, Flow, Lacks, MAX_LEN};
@@ -22,6 +22,12 @@ const MAX_PASSED: usize = 2;
 /// So many exceptions in a row without an instruction between them count as instructions from then on, so that a guest
 /// whose handlers cannot even be fetched reaches its deadline.
 const LIVELOCK: u32 = 64;
+
+/// Exceptions without an instruction between them, and the count at the last one.
+struct Faults {
+    in_a_row: u32,
+    count: u64,
+}
 
 /// What to execute next.
 enum Next {
@@ -72,7 +78,7 @@ impl Cx<'_> {
     fn execute(&mut self, arena: &mut Arena, single: bool) -> Stop {
         // RIP of the instruction that ran last.
         let mut last_rip = self.cpu.rip;
-        let mut faults = 0;
+        let mut faults = Faults { in_a_row: 0, count: self.cpu.count };
         loop {
             if !self.cpu.attn.is_empty()
                 && let Some(kind) = self.look_around(arena)
@@ -104,7 +110,6 @@ impl Cx<'_> {
                 done => done,
             };
             if done.is_ok() {
-                faults = 0;
                 continue;
             }
             self.deliver(&mut faults);
@@ -186,13 +191,14 @@ impl Cx<'_> {
 
     /// Delivers the exception raised at `cpu.rip`.
     #[cold]
-    fn deliver(&mut self, faults: &mut u32) {
+    fn deliver(&mut self, faults: &mut Faults) {
         self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
         self.cpu.at = Place::default();
-        *faults += 1;
-        if *faults > LIVELOCK {
+        faults.in_a_row = if faults.count == self.cpu.count { faults.in_a_row + 1 } else { 1 };
+        if faults.in_a_row > LIVELOCK {
             self.cpu.count = self.cpu.count.wrapping_add(1);
         }
+        faults.count = self.cpu.count;
         interrupt::fault(self);
         self.cpu.r[usize::from(BLOCK_RIP)] = self.cpu.rip;
         if self.cpu.activity != Activity::Running {
@@ -309,18 +315,31 @@ impl Cx<'_> {
             return Ok(Next::Single(self.decode_single(lin)?));
         };
         let key = key(off, self.cpu.code_size);
-        if let Some(id) = self.cpu.blocks.find(from, key) {
-            let bytes = self.cpu.blocks.get(id).map_or(0, |b| u64::from(b.bytes));
-            if bytes <= here {
+        let known = self.cpu.blocks.look_up(from, key);
+        if let Known::Fresh(id) | Known::Stale(id) = known
+            && let Some(b) = self.cpu.blocks.get(id)
+        {
+            if u64::from(b.bytes) > here {
+                return Ok(Next::Single(self.decode_single(lin)?));
+            }
+            let stale = matches!(known, Known::Stale(_));
+            let first = b.first as usize;
+            if stale
+                && let Some(ops) = arena.get_mut(first..first + usize::from(b.len))
+                && b.mend(&self.slab, ops, self.cpu.lacks)
+            {
+                self.cpu.blocks.revive(from, id);
                 return Ok(Next::Block(id));
             }
-            return Ok(Next::Single(self.decode_single(lin)?));
+            if !stale {
+                return Ok(Next::Block(id));
+            }
         }
-        let mut from = from;
+        let (mut from, mut known) = (from, known);
         if self.cpu.blocks.full(arena.len()) {
             self.cpu.blocks.clear(Some(&self.slab));
             arena.clear();
-            from = Exit::NONE;
+            (from, known) = (Exit::NONE, Known::Nothing);
         }
         let page_left = PAGE_SIZE - (lin & PAGE_MASK);
         let first = arena.len();
@@ -331,7 +350,10 @@ impl Cx<'_> {
             // The first instruction leaves the page or the segment.
             return Ok(Next::Single(self.decode_single(lin)?));
         }
-        let old = self.cpu.blocks.old_place(key, len as u16);
+        let old = match known {
+            Known::Stale(id) => self.cpu.blocks.retire(id, len as u16),
+            _ => None,
+        };
         let first = match old {
             Some((_, place)) => {
                 arena.copy_within(first.., place as usize);

@@ -40,6 +40,8 @@ pub(crate) enum Flow {
 struct Bytes<'a> {
     bytes: &'a [u8],
     pos: usize,
+    /// One past the last byte that was looked at: an undefined instruction depends on all of them.
+    seen: usize,
 }
 
 impl Bytes<'_> {
@@ -48,6 +50,18 @@ impl Bytes<'_> {
         let b = *self.bytes.get(self.pos).ok_or(Short)?;
         self.pos += 1;
         Ok(b)
+    }
+
+    /// The next byte, which stays the next.
+    fn peek(&mut self) -> Result<u8, Short> {
+        let b = *self.bytes.get(self.pos).ok_or(Short)?;
+        self.seen = self.pos + 1;
+        Ok(b)
+    }
+
+    /// The bytes that decided what the instruction is.
+    fn len(&self) -> u8 {
+        self.pos.max(self.seen) as u8
     }
 
     /// A little-endian number of `n` bytes, zero-extended.
@@ -152,7 +166,7 @@ const FS: u8 = 4;
 /// When more bytes are needed; with [`MAX_LEN`] bytes given that means the instruction is too long.
 pub(crate) fn decode(bytes: &[u8], mode: u8, lacks: Lacks, off: u16, op: &mut Op) -> Result<Flow, Short> {
     let bytes = bytes.get(..MAX_LEN).unwrap_or(bytes);
-    let mut b = Bytes { bytes, pos: 0 };
+    let mut b = Bytes { bytes, pos: 0, seen: 0 };
     let mut p = Prefixes { mode, opsize: false, asize: mode, seg: None, rex: 0, pfx: 0 };
     let mut opcode = b.u8()?;
     loop {
@@ -203,15 +217,12 @@ fn lookup(b: &mut Bytes<'_>, opcode: u8, mode: u8, p: &Prefixes) -> Result<(&'st
                     let third = b.u8()?;
                     return Ok((&table2::THREE_BYTE_3A[usize::from(third)], third));
                 }
-                0x01 => match b.bytes.get(b.pos) {
-                    None => return Err(Short),
-                    Some(&modrm) => match system::group7_register(modrm) {
-                        Some(entry) => {
-                            b.pos += 1;
-                            entry
-                        }
-                        None => &table2::TWO_BYTE[0x01],
-                    },
+                0x01 => match system::group7_register(b.peek()?) {
+                    Some(entry) => {
+                        b.pos += 1;
+                        entry
+                    }
+                    None => &table2::TWO_BYTE[0x01],
                 },
                 0xb8 if rep => &table2::POPCNT,
                 // MOVNTI takes no mandatory prefix.
@@ -247,13 +258,13 @@ fn operands(
     // All of a sub-table may belong to a feature, and some of it to a further one.
     let mut refused = false;
     if let Args::X87 = entry.args {
-        let modrm = *b.bytes.get(b.pos).ok_or(Short)?;
+        let modrm = b.peek()?;
         entry = x87::entry(opcode, modrm);
         op.imm = i32::from(opcode & 7) << 8 | i32::from(modrm);
         refused = lacks.contains(Need::Fpu);
     }
     if let Args::Group(table) = entry.args {
-        let modrm = *b.bytes.get(b.pos).ok_or(Short)?;
+        let modrm = b.peek()?;
         let outer = entry.flags;
         refused = lacks.contains(entry.needs[0]);
         entry = &table[usize::from(modrm >> 3 & 7)];
@@ -351,7 +362,7 @@ fn operands(
         true => &entry.forms.mem,
     };
     op.run = forms[usize::from(osize & 3)];
-    op.len = b.pos as u8;
+    op.len = b.len();
     // A string instruction without REP goes on to the next; with REP it may stay where it is.
     let once = matches!(entry.args, Args::Source) && op.pfx & (REP | REPNE) == 0;
     Ok(if entry.flags & CONDITIONAL != 0 {
@@ -365,7 +376,7 @@ fn operands(
 
 fn undefined(b: &Bytes<'_>, op: &mut Op, run: Handler) -> Flow {
     op.run = run;
-    op.len = b.pos as u8;
+    op.len = b.len();
     Flow::Ends
 }
 
