@@ -278,13 +278,12 @@ impl Blocks {
         }
     }
 
-    /// What there is under `key`, which did not follow `from` before.
-    pub fn look_up(&mut self, from: Exit, key: u64) -> Known {
+    /// What there is under `key`.
+    pub fn look_up(&self, key: u64) -> Known {
         let mut at = self.buckets[bucket(key)];
         let mut known = Known::Nothing;
         while let Some(b) = self.blocks.get(at.wrapping_sub(1) as usize) {
             if b.key == key {
-                self.link(from, key, at - 1);
                 return Known::Fresh(at - 1);
             }
             if b.key == key | STALE {
@@ -295,7 +294,7 @@ impl Blocks {
         known
     }
 
-    /// A stale block is as its bytes are again.
+    /// A block that follows `from` is as its bytes are, if it was stale again.
     pub fn revive(&mut self, from: Exit, id: u32) {
         let Some(b) = self.blocks.get_mut(id as usize) else { return };
         b.key &= !STALE;

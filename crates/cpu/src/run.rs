@@ -315,23 +315,17 @@ impl Cx<'_> {
             return Ok(Next::Single(self.decode_single(lin)?));
         };
         let key = key(off, self.cpu.code_size);
-        let known = self.cpu.blocks.look_up(from, key);
+        let known = self.cpu.blocks.look_up(key);
         if let Known::Fresh(id) | Known::Stale(id) = known
             && let Some(b) = self.cpu.blocks.get(id)
         {
             if u64::from(b.bytes) > here {
                 return Ok(Next::Single(self.decode_single(lin)?));
             }
+            let ops = b.first as usize..b.first as usize + usize::from(b.len);
             let stale = matches!(known, Known::Stale(_));
-            let first = b.first as usize;
-            if stale
-                && let Some(ops) = arena.get_mut(first..first + usize::from(b.len))
-                && b.mend(&self.slab, ops, self.cpu.lacks)
-            {
+            if !stale || arena.get_mut(ops).is_some_and(|ops| b.mend(&self.slab, ops, self.cpu.lacks)) {
                 self.cpu.blocks.revive(from, id);
-                return Ok(Next::Block(id));
-            }
-            if !stale {
                 return Ok(Next::Block(id));
             }
         }
