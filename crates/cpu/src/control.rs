@@ -74,6 +74,9 @@ impl Cx<'_> {
             self.cpu.flush_tlb();
         }
         self.cpu.update_mode();
+        if changed.contains(Cr0::NE) {
+            self.settle_ferr();
+        }
         Ok(())
     }
 

@@ -179,6 +179,7 @@ impl Cpu {
             ..SysRegs::default()
         };
         // `set_state` has refused what cannot be taken over.
+        self.ferr = true;
         self.fpu = FpuState::from_image(&s.xsave, s.xcr0).unwrap_or(FpuState::INITIAL);
         for &(index, value) in &s.msrs {
             // `set_state` has refused what is not valid.

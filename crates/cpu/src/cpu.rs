@@ -113,6 +113,8 @@ pub struct Cpu {
     pub(crate) sys: SysRegs,
     /// x87, MMX and SSE.
     pub(crate) fpu: FpuState,
+    /// FERR# may be asserted: it is no part of the state, so nobody knows after one has been loaded.
+    pub(crate) ferr: bool,
 
     pub(crate) events: Events,
     pub(crate) activity: Activity,
@@ -170,6 +172,7 @@ impl Cpu {
             pdpte: [0; 4],
             sys: SysRegs::default(),
             fpu: FpuState::INITIAL,
+            ferr: true,
             events: Events::default(),
             activity: Activity::Running,
             lines: Lines { a20: true, ..Lines::default() },

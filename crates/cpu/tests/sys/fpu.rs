@@ -101,6 +101,26 @@ fn without_ne_the_exception_goes_to_the_interrupt_controller() {
 }
 
 #[test]
+fn ferr_falls_when_ne_is_set() {
+    let mut pc = pending();
+    pc.state.cr0 &= !Cr0::NE.bits();
+    pc.set_reg(Gpr::Rax, pc.state.cr0 | Cr0::NE.bits());
+    // fnop; mov cr0, eax; fnclex
+    pc.code(&[0xd9, 0xd0, 0x0f, 0x22, 0xc0, 0xdb, 0xe2]).run(3);
+    assert_eq!(pc.board.ferr, [true, false]);
+}
+
+#[test]
+fn ferr_that_was_asserted_before_a_state_was_loaded_falls_too() {
+    let mut pc = pending();
+    pc.state.cr0 &= !Cr0::NE.bits();
+    pc.code(&FNOP).ok();
+    pc.state.cr0 |= Cr0::NE.bits();
+    pc.code(&[0xdb, 0xe2]).ok();
+    assert_eq!(pc.board.ferr, [true, false]);
+}
+
+#[test]
 fn without_ignne_the_cpu_waits_in_front_of_the_instruction_for_an_interrupt() {
     let mut pc = pending();
     pc.state.cr0 &= !Cr0::NE.bits();

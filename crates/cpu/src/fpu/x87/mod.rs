@@ -84,20 +84,20 @@ impl Cx<'_> {
         Err(Trap::Fault)
     }
 
-    /// FERR# falls when no exception waits any more.
-    pub(in crate::fpu) fn settle_ferr(&mut self) {
-        if self.cpu.fpu.sw & ES == 0 {
+    /// FERR# falls when no exception waits any more, and when CR0.NE is set, with which exceptions are none of the interrupt
+    /// controller's business (SDM Vol. 3A 2.5).
+    pub(crate) fn settle_ferr(&mut self) {
+        if self.cpu.ferr && (self.cpu.fpu.sw & ES == 0 || self.cpu.cr0_has(Cr0::NE)) {
             self.ferr(false);
         }
     }
 
-    /// Drives FERR#, as far as anything listens.
+    /// Drives FERR#.
     fn ferr(&mut self, level: bool) {
-        if !self.cpu.cr0_has(Cr0::NE) {
-            let at = self.at();
-            let attention = self.bus.ferr(at, level);
-            self.cpu.attend_bus(attention);
-        }
+        self.cpu.ferr = level;
+        let at = self.at();
+        let attention = self.bus.ferr(at, level);
+        self.cpu.attend_bus(attention);
     }
 
     /// Notes the instruction in the FPU's instruction pointer, and its operand, if it is in memory, in the data pointer.
