@@ -18,9 +18,16 @@ const CR0_WRITABLE: u64 = Cr0::all().bits() & !Cr0::ET.bits();
 pub(crate) const PCID: u64 = 0xfff;
 /// What is written to CR3: the translations of the PCID stay.
 const CR3_KEEP: u64 = 1 << 63;
+/// CR4 bits that give pages protection keys.
+const CR4_KEYS: Cr4 = Cr4::PKE.union(Cr4::PKS);
 /// CR4 bits that decide what a translation is.
-const CR4_PAGING: Cr4 =
-    Cr4::PAE.union(Cr4::PSE).union(Cr4::PGE).union(Cr4::PCIDE).union(Cr4::SMEP).union(Cr4::SMAP);
+const CR4_PAGING: Cr4 = Cr4::PAE
+    .union(Cr4::PSE)
+    .union(Cr4::PGE)
+    .union(Cr4::PCIDE)
+    .union(Cr4::SMEP)
+    .union(Cr4::SMAP)
+    .union(CR4_KEYS);
 
 impl Cpu {
     /// Uses the translations of the PCID that CR3 and CR4 say.

@@ -15,7 +15,7 @@ use crate::mtrr::Mtrrs;
 use crate::sysregs::SysRegs;
 
 /// The MSRs that a state lists, besides the MTRRs.
-const LISTED: [u32; 13] = [
+const LISTED: [u32; 14] = [
     msr::STAR,
     msr::LSTAR,
     msr::CSTAR,
@@ -28,6 +28,7 @@ const LISTED: [u32; 13] = [
     msr::TSC_ADJUST,
     msr::PAT,
     msr::SPEC_CTRL,
+    msr::PKRS,
     msr::MISC_ENABLE,
 ];
 

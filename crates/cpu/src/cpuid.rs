@@ -1,7 +1,7 @@
 //! CPUID: the model, less what this CPU does not do.
 
-use hako_x86::cpuid::leaf::HYPERVISOR;
-use hako_x86::cpuid::{MAX, Model, Moment};
+use hako_x86::cpuid::leaf::{HYPERVISOR, XSAVE};
+use hako_x86::cpuid::{MAX, Model, Moment, xsave};
 use hako_x86::{Cr4, Features, msr};
 
 use crate::Cpu;
@@ -13,7 +13,7 @@ use crate::op::Op;
 pub(crate) const IMPLEMENTED: Features = MAX.features;
 
 /// CR4 bits, each with the feature that it belongs to; the others are reserved.
-const CR4_BITS: [(Cr4, Features); 17] = [
+const CR4_BITS: [(Cr4, Features); 19] = [
     (Cr4::VME, Features::VME),
     (Cr4::PVI, Features::VME),
     (Cr4::TSD, Features::TSC),
@@ -31,6 +31,8 @@ const CR4_BITS: [(Cr4, Features); 17] = [
     (Cr4::OSXSAVE, Features::XSAVE),
     (Cr4::SMEP, Features::SMEP),
     (Cr4::SMAP, Features::SMAP),
+    (Cr4::PKE, Features::PKU),
+    (Cr4::PKS, Features::PKS),
 ];
 
 /// The CR4 bits of a CPU with these features.
@@ -81,9 +83,12 @@ pub(crate) fn cpuid(cx: &mut Cx<'_>, _op: &Op) -> Step {
     if misc_enable & XD_DISABLE != 0 {
         model.features = model.features.without(Features::NX);
     }
-    let [mut eax, ebx, ecx, edx] = model.cpuid(leaf, subleaf, &now);
+    let [mut eax, mut ebx, ecx, edx] = model.cpuid(leaf, subleaf, &now);
     if limited && leaf == 0 {
         eax = eax.min(LIMIT);
+    }
+    if (leaf, subleaf) == (XSAVE, 0) && ebx != 0 {
+        ebx = xsave::size(cx.cpu.fpu.xcr0);
     }
     for (reg, value) in [(0, eax), (3, ebx), (1, ecx), (2, edx)] {
         cx.set_reg(reg, value);

@@ -45,6 +45,7 @@ mod op;
 mod operand;
 mod ops;
 mod paging;
+mod protection;
 mod run;
 mod seg;
 mod segfast;

@@ -59,6 +59,7 @@ fn feature_of(index: u32) -> Features {
         msr::MCG_CAP | msr::MCG_STATUS => Features::MCA,
         msr::ARCH_CAPABILITIES => Features::ARCH_CAPABILITIES,
         msr::SPEC_CTRL | msr::PRED_CMD => Features::SPEC_CTRL,
+        msr::PKRS => Features::PKS,
         msr::MTRR_CAP => Features::MTRR,
         0x200..=0x2ff if Mtrrs::indices().any(|i| i == index) => Features::MTRR,
         msr::TSC => Features::TSC,
@@ -119,6 +120,7 @@ impl SysRegs {
             msr::TSC_AUX => (&mut s.tsc_aux, low32),
             msr::PAT => (&mut s.pat, pat),
             msr::SPEC_CTRL => (&mut s.spec_ctrl, spec_ctrl),
+            msr::PKRS => (&mut s.pkrs, low32),
             msr::TSC_ADJUST => (&mut s.tsc_adjust, any),
             _ => return None,
         })
@@ -167,8 +169,12 @@ impl Cpu {
     fn write_own_msr(&mut self, index: u32, value: u64) -> Written {
         if let Some((r, check)) = self.sys.plain(index) {
             let checked = check(value);
+            let old = *r;
             if checked.is_ok() {
                 *r = value;
+                if index == msr::PKRS {
+                    self.rights_changed(false, (old ^ value) as u32);
+                }
             }
             return checked.map_or_else(Written::Refused, |()| Written::Done);
         }

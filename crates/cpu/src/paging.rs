@@ -77,6 +77,7 @@ mod error {
     pub const U: u32 = 1 << 2;
     pub const RSVD: u32 = 1 << 3;
     pub const I: u32 = 1 << 4;
+    pub const PK: u32 = 1 << 5;
 }
 
 /// One level of a walk.
@@ -171,7 +172,11 @@ impl Cx<'_> {
             }
             if large || level.shift == 12 {
                 if let Some(why) = self.denied(access, who, allowed, wide && nx != 0) {
-                    return Err(self.page_fault(lin, access, who, error::P, why));
+                    let keys = self.key_error(entry, allowed, access, who);
+                    return Err(self.page_fault(lin, access, who, error::P | keys, why));
+                }
+                if self.cpu.keys_checked() && self.key_error(entry, allowed, access, who) != 0 {
+                    return Err(self.page_fault(lin, access, who, error::P | error::PK, Why::ProtectionKey));
                 }
                 let dirty = if access == Access::Write { D } else { 0 };
                 if accessed == 0 || entry & dirty != dirty {
@@ -230,6 +235,13 @@ impl Cx<'_> {
             }
             _ => None,
         }
+    }
+
+    /// What a page's protection key adds to the error code: nothing if it allows the access.
+    #[cold]
+    fn key_error(&mut self, entry: u64, allowed: u64, access: Access, who: Who) -> u32 {
+        let forbids = self.cpu.keys_checked() && self.cpu.key_forbids(entry, allowed & US != 0, access, who);
+        if forbids { error::PK } else { 0 }
     }
 
     #[cold]

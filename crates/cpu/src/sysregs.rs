@@ -37,6 +37,8 @@ pub(crate) struct SysRegs {
     pub pat: u64,
     /// IA32_SPEC_CTRL: kept, of no effect.
     pub spec_ctrl: u64,
+    /// IA32_PKRS.
+    pub pkrs: u64,
     /// IA32_MISC_ENABLE.
     pub misc_enable: u64,
     /// IA32_TSC_AUX.

@@ -7,6 +7,8 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use crate::protection::KeysInUse;
+
 /// Entries of each TLB; a power of two.
 pub(crate) const ENTRIES: usize = 1024;
 
@@ -201,6 +203,8 @@ pub(crate) struct Tlbs {
     opened: [u64; OPENED],
     /// How many; more than there is room for is all.
     open: usize,
+    /// Protection keys of translations.
+    pub keys: KeysInUse,
 }
 
 impl Tlbs {
@@ -217,6 +221,7 @@ impl Tlbs {
             large: [[0; 8]; CONTEXTS],
             opened: [0; OPENED],
             open: 0,
+            keys: KeysInUse::default(),
         }
     }
 
@@ -238,6 +243,7 @@ impl Tlbs {
         }
         self.large = [[0; 8]; CONTEXTS];
         self.open = 0;
+        self.keys = KeysInUse::default();
     }
 
     /// Drops everything of the present context.

@@ -116,6 +116,10 @@ bitflags! {
         const SMEP = 1 << 20;
         /// Supervisor-mode access prevention.
         const SMAP = 1 << 21;
+        /// Protection keys of user pages.
+        const PKE = 1 << 22;
+        /// Protection keys of supervisor pages.
+        const PKS = 1 << 24;
     }
 }
 

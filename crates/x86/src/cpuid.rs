@@ -65,7 +65,7 @@ pub struct Model {
 /// What CPUID tells besides the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Moment {
-    /// CR4, of which OSXSAVE is mirrored.
+    /// CR4, of which OSXSAVE and PKE are mirrored.
     pub cr4: Cr4,
     /// The initial APIC ID.
     pub apic_id: u8,
@@ -75,6 +75,29 @@ pub struct Moment {
     pub apic_enabled: bool,
     /// The TSC's frequency in Hz, or 0 where it is not known; then leaf 15h is not offered.
     pub tsc_hz: u64,
+}
+
+/// State components of XSAVE, and where they lie in an image of standard format (SDM Vol. 1 13.1, 13.4).
+pub mod xsave {
+    /// x87.
+    pub const X87: u64 = 1 << 0;
+    /// SSE.
+    pub const SSE: u64 = 1 << 1;
+    /// PKRU.
+    pub const PKRU: u64 = 1 << PKRU_COMPONENT;
+    /// The number of PKRU's component.
+    pub const PKRU_COMPONENT: u32 = 9;
+    /// Where the header of 64 bytes ends, behind the legacy area of 512, which has x87 and SSE.
+    pub const HEADER_END: usize = 512 + 64;
+    /// Where PKRU lies: there every processor with AVX-512 has it, and programs that do not ask expect it.
+    pub const PKRU_OFFSET: usize = 0xa80;
+    /// Bytes set aside for PKRU.
+    pub const PKRU_SIZE: usize = 8;
+
+    /// The size of an image with these components.
+    pub const fn size(components: u64) -> u32 {
+        (if components & PKRU != 0 { PKRU_OFFSET + PKRU_SIZE } else { HEADER_END }) as u32
+    }
 }
 
 /// EAX, EBX, ECX, EDX.
@@ -105,6 +128,7 @@ impl Model {
             CACHE_DESCRIPTORS => [1, 0, 0, 0],
             CACHES => cache(subleaf, now),
             EXTENDED_FEATURES if subleaf == 0 => {
+                let f = f.mirroring(Features::OSPKE, now.cr4.contains(Cr4::PKE));
                 [0, f.word(Word::Leaf7Ebx), f.word(Word::Leaf7Ecx), f.word(Word::Leaf7Edx)]
             }
             TOPOLOGY => topology(subleaf, now),
@@ -128,10 +152,7 @@ impl Model {
     }
 
     fn version(&self, now: &Moment) -> Regs {
-        let mut f = self.features.without(Features::OSXSAVE);
-        if now.cr4.contains(Cr4::OSXSAVE) {
-            f = f.with(Features::OSXSAVE);
-        }
+        let mut f = self.features.mirroring(Features::OSXSAVE, now.cr4.contains(Cr4::OSXSAVE));
         if !now.apic_enabled {
             f = f.without(Features::APIC.with(Features::X2APIC).with(Features::TSC_DEADLINE));
         }
@@ -144,13 +165,22 @@ impl Model {
         ]
     }
 
-    /// Leaf 0Dh: x87 and SSE, which lie in the legacy area of 512 bytes, and the header of 64 (SDM Vol. 1 13.2).
+    /// The state components that XCR0 can enable.
+    pub const fn xsave_components(&self) -> u64 {
+        let pkru = if self.features.has(Features::PKU) { xsave::PKRU } else { 0 };
+        if self.features.has(Features::XSAVE) { xsave::X87 | xsave::SSE | pkru } else { xsave::X87 }
+    }
+
+    /// Leaf 0Dh (SDM Vol. 1 13.2). The size of what XCR0 enables, in EBX of subleaf 0, is that after RESET: who has an
+    /// XCR0 knows better, by [`xsave::size`].
     fn xsave(&self, subleaf: u32) -> Regs {
-        const X87_SSE: u32 = 3;
-        const SIZE: u32 = 512 + 64;
+        let all = self.xsave_components();
         match subleaf {
-            0 => [X87_SSE, SIZE, SIZE, 0],
+            0 => [all as u32, xsave::size(xsave::X87), xsave::size(all), (all >> 32) as u32],
             1 => [self.features.word(Word::LeafDEax), 0, 0, 0],
+            xsave::PKRU_COMPONENT if all & xsave::PKRU != 0 => {
+                [xsave::PKRU_SIZE as u32, xsave::PKRU_OFFSET as u32, 0, 0]
+            }
             _ => [0; 4],
         }
     }
@@ -304,10 +334,20 @@ mod tests {
     }
 
     #[test]
-    fn xsave_has_x87_and_sse() {
-        assert_eq!(MAX.cpuid(0xd, 0, &NOW), [3, 576, 576, 0]);
+    fn xsave_has_x87_and_sse_and_pkru() {
+        assert_eq!(MAX.cpuid(0xd, 0, &NOW), [0x203, 576, 2696, 0]);
         assert_eq!(MAX.cpuid(0xd, 1, &NOW), [1, 0, 0, 0]);
+        assert_eq!(MAX.cpuid(0xd, 9, &NOW), [8, 2688, 0, 0]);
+        let without = Model { features: MAX.features.without(Features::PKU), ..MAX };
+        assert_eq!(without.cpuid(0xd, 0, &NOW), [3, 576, 576, 0]);
+        assert_eq!(without.cpuid(0xd, 9, &NOW), [0; 4]);
         assert_eq!(X86_64_V2.cpuid(0xd, 0, &NOW), [0; 4], "not in this model");
+    }
+
+    #[test]
+    fn ospke_mirrors_cr4() {
+        let ecx = |cr4| MAX.cpuid(7, 0, &Moment { cr4, ..NOW })[2] >> 3 & 3;
+        assert_eq!((ecx(Cr4::empty()), ecx(Cr4::PKE)), (1, 3));
     }
 
     #[test]

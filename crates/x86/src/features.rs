@@ -109,6 +109,11 @@ impl Features {
         Features(words)
     }
 
+    /// The set in which a feature says how something is at the moment.
+    pub const fn mirroring(self, feature: Features, on: bool) -> Features {
+        if on { self.with(feature) } else { self.without(feature) }
+    }
+
     /// What is in both.
     pub const fn and(self, other: Features) -> Features {
         let mut words = self.0;
@@ -248,10 +253,14 @@ features! {
     INVPCID = Leaf7Ebx[10], "invpcid", "INVPCID.";
     RDSEED = Leaf7Ebx[18], "rdseed", "RDSEED.";
     SMAP = Leaf7Ebx[20], "smap", "Supervisor-mode access prevention.";
+    PCOMMIT = Leaf7Ebx[22], "pcommit", "PCOMMIT.";
     CLFLUSHOPT = Leaf7Ebx[23], "clflushopt", "CLFLUSHOPT.";
     CLWB = Leaf7Ebx[24], "clwb", "CLWB.";
     UMIP = Leaf7Ecx[2], "umip", "User-mode instruction prevention.";
+    PKU = Leaf7Ecx[3], "pku", "Protection keys of user pages.";
+    OSPKE = Leaf7Ecx[4], "ospke", "The value of CR4.PKE.";
     RDPID = Leaf7Ecx[22], "rdpid", "RDPID.";
+    PKS = Leaf7Ecx[31], "pks", "Protection keys of supervisor pages.";
     FSRM = Leaf7Edx[4], "fsrm", "Fast short REP MOVSB.";
     SPEC_CTRL = Leaf7Edx[26], "spec-ctrl", "IA32_SPEC_CTRL.IBRS and IA32_PRED_CMD.";
     STIBP = Leaf7Edx[27], "stibp", "IA32_SPEC_CTRL.STIBP.";
@@ -272,6 +281,9 @@ features! {
 /// What a feature is built on; a feature stands before those it needs.
 const NEEDS: &[(Features, Features)] = &[
     (Features::XSAVEOPT, Features::XSAVE),
+    (Features::PKU, Features::XSAVE),
+    (Features::PKU, Features::LM),
+    (Features::PKS, Features::LM),
     (Features::AES, Features::SSE2),
     (Features::PCLMULQDQ, Features::SSE2),
     (Features::SSE42, Features::SSE41),

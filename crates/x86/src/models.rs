@@ -69,6 +69,9 @@ const ALL: Features = V2
     .with(Features::INVPCID)
     .with(Features::CLFLUSHOPT)
     .with(Features::CLWB)
+    .with(Features::PCOMMIT)
+    .with(Features::PKU)
+    .with(Features::PKS)
     .with(Features::RDPID)
     .with(Features::STIBP)
     .with(Features::SSBD);

@@ -62,6 +62,8 @@ msrs! {
     MTRR_DEF_TYPE = 0x2ff, "IA32_MTRR_DEF_TYPE";
     /// TSC deadline of the local APIC timer.
     TSC_DEADLINE = 0x6e0, "IA32_TSC_DEADLINE";
+    /// Rights to supervisor pages by their protection keys.
+    PKRS = 0x6e1, "IA32_PKRS";
     /// Extended feature enables.
     EFER = 0xc000_0080, "IA32_EFER";
     /// SYSCALL segment selectors and 32-bit entry.

@@ -224,6 +224,10 @@ fn lookup(b: &mut Bytes<'_>, opcode: u8, mode: u8, p: &Prefixes) -> Result<(&'st
                     }
                     None => &table2::TWO_BYTE[0x01],
                 },
+                0xae if p.mandatory() == 1 && b.peek()? == system::PCOMMIT_LAST => {
+                    b.pos += 1;
+                    &system::PCOMMIT
+                }
                 0xb8 if rep => &table2::POPCNT,
                 // MOVNTI takes no mandatory prefix.
                 0xc3 if p.opsize || rep || repne => &table2::UNDEFINED,

@@ -48,6 +48,8 @@ needs! {
     Smap SMAP,
     Clflushopt CLFLUSHOPT,
     Clwb CLWB,
+    Pcommit PCOMMIT,
+    Pku PKU,
     Rdpid RDPID,
     Syscall SYSCALL,
     Rdtscp RDTSCP,

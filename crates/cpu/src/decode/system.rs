@@ -4,7 +4,7 @@
 use super::entry::{Args, ENDS, Entry, Forms, LOCKABLE, MEM_ONLY, ONLY64, REG_ONLY, Size, UD};
 use super::need::Need;
 use crate::ops::{atomic, misc};
-use crate::{flush, msr, syscall, user};
+use crate::{flush, msr, protection, syscall, user};
 
 use Args::Rm;
 use Size::{V, Y};
@@ -31,6 +31,10 @@ pub(super) const SFENCE_CLFLUSH: Entry = {
     Entry::new(&F, Rm, V).forms_need(Need::Sse, Need::Clfsh)
 };
 const CLFLUSHOPT: Entry = Entry::new(one!(user::clflushopt), Rm, V).with(MEM_ONLY).needs(Need::Clflushopt);
+/// 66 0F AE F8, the last byte of which is no ModRM byte.
+pub(super) const PCOMMIT_LAST: u8 = 0xf8;
+pub(super) static PCOMMIT: Entry =
+    Entry::prefixed(&[UD, Entry::new(one!(misc::nop), Args::None, V).needs(Need::Pcommit), UD, UD]);
 const CLWB: Entry = Entry::new(one!(user::clwb), Rm, V).with(MEM_ONLY).needs(Need::Clwb);
 /// 66 0F AE.
 pub(super) const GROUP15_66: [Entry; 8] = [UD, UD, UD, UD, UD, UD, CLWB, CLFLUSHOPT];
@@ -50,6 +54,10 @@ static CLAC: Entry = Entry::prefixed(&[CLAC_PLAIN, UD, UD, UD]);
 const CLAC_PLAIN: Entry = Entry::new(one!(user::clac), Args::None, V).needs(Need::Smap);
 static STAC: Entry = Entry::prefixed(&[STAC_PLAIN, UD, UD, UD]);
 const STAC_PLAIN: Entry = Entry::new(one!(user::stac), Args::None, V).needs(Need::Smap);
+static RDPKRU: Entry = Entry::prefixed(&[RDPKRU_PLAIN, UD, UD, UD]);
+const RDPKRU_PLAIN: Entry = Entry::new(one!(protection::rdpkru), Args::None, V).needs(Need::Pku);
+static WRPKRU: Entry = Entry::prefixed(&[WRPKRU_PLAIN, UD, UD, UD]);
+const WRPKRU_PLAIN: Entry = Entry::new(one!(protection::wrpkru), Args::None, V).needs(Need::Pku);
 static SWAPGS: Entry = Entry::new(one!(syscall::swapgs), Args::None, V).with(ONLY64);
 static RDTSCP: Entry = Entry::new(one!(msr::rdtscp), Args::None, V).with(ENDS).needs(Need::Rdtscp);
 
@@ -60,6 +68,8 @@ pub(super) fn group7_register(modrm: u8) -> Option<&'static Entry> {
         0xcb => &STAC,
         0xd0 => &super::x87::XGETBV,
         0xd1 => &super::x87::XSETBV,
+        0xee => &RDPKRU,
+        0xef => &WRPKRU,
         0xf8 => &SWAPGS,
         0xf9 => &RDTSCP,
         _ => return None,

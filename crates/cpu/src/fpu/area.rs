@@ -2,9 +2,10 @@
 
 use core::ops::Range;
 
+use hako_x86::cpuid::xsave::{PKRU, PKRU_OFFSET, SSE, X87};
 use hako_x86::{Cr0, Cr4, Vector};
 
-use super::image::{LEGACY, Legacy, MXCSR_AT, MXCSR_MASK, SSE, ST_AT, X87, XMM_AT, number};
+use super::image::{LEGACY, Legacy, MXCSR_AT, MXCSR_MASK, ST_AT, XMM_AT, number};
 use crate::cx::{Cx, Step, Trap};
 use crate::op::Op;
 use crate::paging::Access;
@@ -14,6 +15,8 @@ use crate::why::Why;
 const X87_PARTS: [Range<usize>; 2] = [0..MXCSR_AT, ST_AT..XMM_AT];
 /// MXCSR and its mask.
 const MXCSR_PART: Range<usize> = MXCSR_AT..ST_AT;
+/// PKRU, far behind all others.
+const PKRU_PART: Range<usize> = PKRU_OFFSET..PKRU_OFFSET + 8;
 
 impl Cx<'_> {
     /// How many XMM registers there are in this mode.
@@ -46,14 +49,15 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// Writes parts of the area, all or none.
+    /// Writes parts of the area, all or none; PKRU is not the image's.
     fn put_area(&mut self, op: &Op, image: &[u8], parts: &[Range<usize>]) -> Step {
         for part in parts {
             self.area_writable(op, part)?;
         }
         for at in parts.iter().flat_map(|part| part.clone().step_by(8)) {
             let off = self.ea_plus(op, at as u64);
-            self.wr(op.seg, off, number::<8>(image, at))?;
+            let word = if at == PKRU_OFFSET { self.cpu.fpu.pkru.into() } else { number::<8>(image, at) };
+            self.wr(op.seg, off, word)?;
         }
         Ok(())
     }
@@ -160,6 +164,7 @@ fn save(cx: &mut Cx<'_>, op: &Op, optimise: bool) -> Step {
         part(wanted & SSE != 0, MXCSR_PART),
         part(saved & X87 != 0, data),
         part(saved & SSE != 0, cx.xmm_part()),
+        part(saved & PKRU != 0, PKRU_PART),
         PRESENT_PART,
     ];
     cx.put_area(op, &image, &parts)
@@ -201,6 +206,13 @@ pub(crate) fn xrstor(cx: &mut Cx<'_>, op: &Op) -> Step {
         let part = cx.xmm_part();
         cx.get_area(op, &mut image, core::slice::from_ref(&part))?;
     }
+    let mut pkru = 0;
+    if loaded & PKRU != 0 {
+        pkru = cx.rd(op.seg, cx.ea_plus(op, PKRU_OFFSET as u64))?;
+    }
+    if wanted & PKRU != 0 {
+        cx.cpu.set_pkru(pkru);
+    }
     let registers = cx.xmm_registers();
     let fpu = &mut cx.cpu.fpu;
     fpu.mxcsr = mxcsr;
@@ -237,7 +249,7 @@ pub(crate) fn xsetbv(cx: &mut Cx<'_>, _op: &Op) -> Step {
         return Err(cx.gp(0, Why::NoSuchXcr));
     }
     let value = cx.edx_eax();
-    if value & !(X87 | SSE) != 0 || value & X87 == 0 {
+    if value & !cx.cpu.model().xsave_components() != 0 || value & X87 == 0 {
         return Err(cx.gp(0, Why::Xcr0Value));
     }
     cx.cpu.fpu.xcr0 = value;

@@ -3,19 +3,16 @@
 use alloc::vec::Vec;
 
 use hako_x86::StateError;
+use hako_x86::cpuid::xsave::{HEADER_END, PKRU, PKRU_OFFSET, PKRU_SIZE, SSE, X87};
 
 use super::state::{F80, FpuState, Xmm};
 
 /// Bytes of the legacy region.
 pub(crate) const LEGACY: usize = 512;
-/// Bytes of the header after it.
-pub(crate) const HEADER: usize = 64;
 /// Bits of MXCSR that can be set; what the image calls MXCSR_MASK.
 pub(crate) const MXCSR_MASK: u32 = 0xffff;
-/// State component 0: x87.
-pub(crate) const X87: u64 = 1;
-/// State component 1: SSE.
-pub(crate) const SSE: u64 = 2;
+/// The state components that this CPU has.
+const OURS: u64 = X87 | SSE | PKRU;
 /// Where MXCSR lies.
 pub(crate) const MXCSR_AT: usize = 24;
 /// Where ST(0) lies, and every 16 bytes the next.
@@ -47,7 +44,7 @@ impl FpuState {
             || (self.fop, self.fip, self.fcs, self.fdp, self.fds) != (0, 0, 0, 0, 0)
             || self.st != FpuState::INITIAL.st;
         let sse = self.xmm != FpuState::INITIAL.xmm;
-        (u64::from(x87) * X87) | (u64::from(sse) * SSE)
+        (u64::from(x87) * X87) | (u64::from(sse) * SSE) | (u64::from(self.pkru != 0) * PKRU)
     }
 
     /// The legacy region; with `wide` pointers of 64 bits, else of 32 and their selectors.
@@ -105,16 +102,21 @@ impl FpuState {
         }
     }
 
-    /// The image of the engine-neutral state: standard format, both components, 64-bit pointers; none for the initial
-    /// configuration.
+    /// The image of the engine-neutral state: standard format, x87 and SSE, 64-bit pointers, and PKRU where it is not zero;
+    /// none for the initial configuration.
     pub fn to_image(&self) -> Vec<u8> {
         if self.in_use() == 0 && self.mxcsr == FpuState::INITIAL.mxcsr {
             return Vec::new();
         }
-        let mut image = Vec::with_capacity(LEGACY + HEADER);
+        let pkru = self.in_use() & PKRU;
+        let mut image = Vec::with_capacity(HEADER_END);
         image.extend_from_slice(&self.legacy(true));
-        image.extend_from_slice(&(X87 | SSE).to_le_bytes());
-        image.resize(LEGACY + HEADER, 0);
+        image.extend_from_slice(&(X87 | SSE | pkru).to_le_bytes());
+        image.resize(HEADER_END, 0);
+        if pkru != 0 {
+            image.resize(PKRU_OFFSET + PKRU_SIZE, 0);
+            put(&mut image, PKRU_OFFSET, &self.pkru.to_le_bytes());
+        }
         image
     }
 
@@ -124,7 +126,7 @@ impl FpuState {
     /// When it is cut short, or holds what this CPU cannot.
     pub fn from_image(image: &[u8], xcr0: u64) -> Result<FpuState, StateError> {
         let mut fpu = FpuState { xcr0, ..FpuState::INITIAL };
-        if xcr0 & !(X87 | SSE) != 0 {
+        if xcr0 & !OURS != 0 {
             return Err(StateError::Unsupported { field: "XCR0", value: xcr0 });
         }
         if xcr0 & X87 == 0 {
@@ -133,12 +135,15 @@ impl FpuState {
         if image.is_empty() {
             return Ok(fpu);
         }
-        if image.len() < LEGACY + HEADER {
+        if image.len() < HEADER_END {
             return Err(StateError::Impossible { field: "XSAVE size", value: image.len() as u64 });
         }
         let present = number::<8>(image, LEGACY);
-        if present & !(X87 | SSE) != 0 {
+        if present & !OURS != 0 {
             return Err(StateError::Unsupported { field: "XSTATE_BV", value: present });
+        }
+        if present & PKRU != 0 && image.len() < PKRU_OFFSET + PKRU_SIZE {
+            return Err(StateError::Impossible { field: "XSAVE size", value: image.len() as u64 });
         }
         let compacted = number::<8>(image, LEGACY + 8);
         if compacted != 0 {
@@ -154,6 +159,9 @@ impl FpuState {
         }
         if present & SSE != 0 {
             fpu.load_xmm(image, 16);
+        }
+        if present & PKRU != 0 {
+            fpu.pkru = number::<4>(image, PKRU_OFFSET) as u32;
         }
         Ok(fpu)
     }

@@ -69,6 +69,8 @@ pub(crate) struct FpuState {
     pub mxcsr: u32,
     /// Extended control register 0: the state components that are enabled.
     pub xcr0: u64,
+    /// Rights to user pages by their protection keys.
+    pub pkru: u32,
 }
 
 /// FNINIT's control word: all exceptions masked, 64 bits, to nearest.
@@ -92,6 +94,7 @@ impl FpuState {
         xmm: [Xmm([0; 16]); 16],
         mxcsr: MXCSR_INIT,
         xcr0: 1,
+        pkru: 0,
     };
 
     /// An MMX register.

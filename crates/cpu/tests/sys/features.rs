@@ -60,6 +60,9 @@ const INSTRUCTIONS: &[(&str, &[u8])] = &[
     ("smap", &[0x0f, 0x01, 0xcb]),                        // stac
     ("clflushopt", &[0x66, 0x0f, 0xae, 0x38]),            // clflushopt [rax]
     ("clwb", &[0x66, 0x0f, 0xae, 0x30]),                  // clwb [rax]
+    ("pcommit", &[0x66, 0x0f, 0xae, 0xf8]),               // pcommit
+    ("pku", &[0x0f, 0x01, 0xee]),                         // rdpkru
+    ("pku", &[0x0f, 0x01, 0xef]),                         // wrpkru
     ("syscall", &[0x0f, 0x05]),                           // syscall
     ("syscall", &[0x48, 0x0f, 0x07]),                     // sysretq
     ("rdtscp", &[0x0f, 0x01, 0xf9]),                      // rdtscp
@@ -76,6 +79,7 @@ fn pc(model: &str) -> Pc {
         (Features::SSE, Cr4::OSXMMEXCPT),
         (Features::XSAVE, Cr4::OSXSAVE),
         (Features::FSGSBASE, Cr4::FSGSBASE),
+        (Features::PKU, Cr4::PKE),
     ] {
         if model.features.has(feature) {
             pc.state.cr4 |= bit.bits();
@@ -140,6 +144,8 @@ const CR4: &[(&str, Cr4)] = &[
     ("xsave", Cr4::OSXSAVE),
     ("smep", Cr4::SMEP),
     ("smap", Cr4::SMAP),
+    ("pku", Cr4::PKE),
+    ("pks", Cr4::PKS),
 ];
 
 #[test]
@@ -185,6 +191,7 @@ const MSRS: &[(&str, u32)] = &[
     ("syscall", msr::LSTAR),
     ("syscall", msr::FMASK),
     ("rdtscp", msr::TSC_AUX),
+    ("pks", msr::PKRS),
 ];
 
 #[test]

@@ -9,6 +9,7 @@ mod fpu;
 mod init;
 mod interrupts;
 mod iret;
+mod keys;
 mod long;
 mod protection;
 mod registers;
