@@ -17,10 +17,13 @@ use crate::vcpu::KvmVcpu;
 
 /// How often the requests of the PIC are looked at. One that waits at two looks in a row waits for too long.
 const INTERVAL: Duration = Duration::from_millis(20);
+/// The same for a guest that nobody could help: it holds interrupts off for long, as boot loaders do.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(160);
 
 /// What is known of requests that wait at the master PIC, on a KVM that may never let one in.
 pub(crate) struct Waiting {
     next_look: Instant,
+    interval: Duration,
     /// The requests at the last look.
     requests: u8,
     /// The CPU was found starved, and nobody has been told.
@@ -29,7 +32,7 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn new() -> Waiting {
-        Waiting { next_look: Instant::now() + INTERVAL, requests: 0, found: false }
+        Waiting { next_look: Instant::now() + INTERVAL, interval: INTERVAL, requests: 0, found: false }
     }
 }
 
@@ -40,6 +43,13 @@ impl KvmVcpu {
         self.waiting.as_mut().is_some_and(|w| std::mem::take(&mut w.found))
     }
 
+    /// Somebody has executed the guest, to where it takes interrupts or in vain.
+    pub fn relieved(&mut self, in_vain: bool) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.interval = if in_vain { (waiting.interval * 2).min(LONGEST_INTERVAL) } else { INTERVAL };
+        }
+    }
+
     /// Looks whether the CPU is starved, if it is time for a look.
     pub(crate) fn find_starved(&mut self, now: Instant) -> Result<bool, EngineError> {
         // Whoever debugs wants to see each instruction.
@@ -47,7 +57,7 @@ impl KvmVcpu {
         if self.debugging.is_on() {
             return Ok(false);
         }
-        waiting.next_look = now + INTERVAL;
+        waiting.next_look = now + waiting.interval;
         let mut chip = kvm_irqchip { chip_id: KVM_IRQCHIP_PIC_MASTER, ..Default::default() };
         self.shared.fd.get_irqchip(&mut chip).map_err(host("KVM_GET_IRQCHIP"))?;
         // SAFETY: KVM has filled the part of the union that the chip id names; any bytes are valid.

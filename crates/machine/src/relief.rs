@@ -110,6 +110,7 @@ impl Rescuer {
         let mut bus = Reach { bus, inside: vcpu.inside(), refused: false };
         let (after, exit) = execute(self.cpu(), &mut bus, before)?;
         vcpu.set_partial_state(&after, Parts::CORE)?;
+        vcpu.relieved(!takes_interrupts(&after));
         Ok(exit)
     }
 }
