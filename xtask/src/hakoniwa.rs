@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Subcommand, ValueEnum};
 
+mod cost;
 mod guests;
 mod hostile;
 mod line;
@@ -269,12 +270,14 @@ fn self_test(image: &Image) -> Outcome {
 fn guest_test(image: &Image) -> Outcome {
     let read = |path: &Path| io(path, fs::read(path));
     let mut files = guests::samples(&read(&image.kernel)?, read(&image.archive)?);
+    files.push(cost::file(&image.dir)?);
     files.extend(hostile::files(1, &image.dir)?);
     let log = boot(&package(&files)?, Place::Bochs, Mode::Test(&guests::SAMPLES_HEAR))?;
     let hostile = hostile::say();
     let needed: Vec<&str> =
         guests::SAMPLES_SAY.into_iter().chain(hostile.iter().map(String::as_str)).collect();
-    judge("guests", Place::Bochs, &log, &needed)
+    judge("guests", Place::Bochs, &log, &needed)?;
+    cost::judge(&log)
 }
 
 /// Linux, where it is prepared.

@@ -31,7 +31,8 @@ pub(crate) enum Phys {
 
 impl Phys {
     /// The address `n` bytes on, in the same page.
-    fn add(self, n: u64) -> Phys {
+    #[inline(always)]
+    pub fn add(self, n: u64) -> Phys {
         match self {
             Phys::Ram(off) => Phys::Ram(off + n),
             Phys::Plain(off) => Phys::Plain(off + n),
@@ -358,9 +359,13 @@ impl Cx<'_> {
     #[inline(never)]
     fn translate_slow(&mut self, lin: u64, access: Access, who: Who) -> Result<Phys, Trap> {
         let key = who.key();
-        let gpa = self.walk(lin, access, who)?;
-        let phys = self.phys(gpa);
+        let phys = self.find(lin, access, who)?;
         match (phys, access) {
+            // Nothing is kept that the guest may change unseen.
+            (Phys::Ram(off), Access::Write) if self.cpu.config.uncached => {
+                self.slab.set_flags(SlabOffset(off), PageFlags::DIRTY);
+            }
+            _ if self.cpu.config.uncached => {}
             (Phys::Ram(off) | Phys::Rom(off, _), Access::Read) => self.cpu.tlb.read.fill(lin, key, off),
             (Phys::Ram(off) | Phys::Rom(off, _), Access::Execute) => self.cpu.tlb.exec.fill(lin, key, off),
             (Phys::Ram(off), Access::Write) => {

@@ -39,6 +39,19 @@ fn needs(bits: u64, first: u64, second: u64) -> bool {
 
 /// What no CPU can hold, and what this one cannot.
 fn check(s: &CpuState) -> Result<(), StateError> {
+    check_registers(s)?;
+    FpuState::from_image(&s.xsave, s.xcr0)?;
+    let mut scratch = SysRegs::default();
+    for &(index, value) in &s.msrs {
+        if scratch.set_state_msr(index, value).is_err() {
+            return Err(StateError::Impossible { field: msr::name(index).unwrap_or("MSR"), value });
+        }
+    }
+    Ok(())
+}
+
+/// The same without MSRs and what XSAVE saves.
+pub(crate) fn check_registers(s: &CpuState) -> Result<(), StateError> {
     let impossible = |field, value| Err(StateError::Impossible { field, value });
     let (pe, pg) = (Cr0::PE.bits(), Cr0::PG.bits());
     let (cd, nw) = (Cr0::CD.bits(), Cr0::NW.bits());
@@ -67,13 +80,6 @@ fn check(s: &CpuState) -> Result<(), StateError> {
     }
     if s.cr8 > 15 {
         return impossible("CR8", s.cr8);
-    }
-    FpuState::from_image(&s.xsave, s.xcr0)?;
-    let mut scratch = SysRegs::default();
-    for &(index, value) in &s.msrs {
-        if scratch.set_state_msr(index, value).is_err() {
-            return impossible(msr::name(index).unwrap_or("MSR"), value);
-        }
     }
     Ok(())
 }
@@ -205,6 +211,7 @@ impl Cpu {
             (true, false) => s.seg[SegReg::Ss as usize].dpl(),
         };
         self.fault = None;
+        self.known.renew();
         self.flush_tlb();
         self.select_context();
         debug::rearm(self);

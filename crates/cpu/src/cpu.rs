@@ -1,11 +1,14 @@
 //! The live CPU.
 
+use alloc::boxed::Box;
+
 use hako_engine::{Attention, DebugHit, Exit, ExitKind, Lines};
 use hako_mem::{GuestMemory, Lookup};
 use hako_x86::{Activity, Cr0, Cr4, DescTable, Efer, Events, RFlags, SegAttr, SegReg, Segment, Shadow};
 
 use crate::attn::Attn;
 use crate::code::{Arena, Blocks};
+use crate::complete::Known;
 use crate::config::Config;
 use crate::cpuid::IMPLEMENTED;
 use crate::decode::Lacks;
@@ -131,6 +134,8 @@ pub struct Cpu {
     /// The region that held the last physical address looked up.
     pub(crate) region: Option<(u64, Lookup)>,
     pub(crate) memory: Option<GuestMemory>,
+    /// What CPUs without caches found out about memory.
+    pub(crate) known: Box<Known>,
     pub(crate) blocks: Blocks,
     /// The instructions of `blocks`; with the run loop while that runs.
     pub(crate) arena: Arena,
@@ -183,6 +188,7 @@ impl Cpu {
             watch: false,
             region: None,
             memory: None,
+            known: Known::new(),
             blocks: Blocks::new(config.cpu),
             arena: Arena::new(),
             lacks: Lacks::of(&config.model.features),

@@ -21,6 +21,7 @@ extern crate std;
 mod access;
 mod attn;
 mod code;
+mod complete;
 mod config;
 mod control;
 mod convert;
@@ -59,6 +60,7 @@ mod tlb;
 mod user;
 mod why;
 
+pub use complete::{Completed, Work};
 pub use config::Config;
 pub use cpu::{Counters, Cpu, Stop, StopKind};
 pub use fault::{FaultLog, FaultRecord};

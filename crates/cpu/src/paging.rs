@@ -185,6 +185,9 @@ impl Cx<'_> {
                 if large {
                     self.cpu.tlb.note_large(lin, level.shift);
                 }
+                if self.cpu.config.uncached {
+                    self.cpu.known.note(&path, depth + 1);
+                }
                 if who == Who::Supervisor && allowed & US != 0 && self.cpu.cr4_has(Cr4::SMAP) {
                     self.cpu.tlb.note_opened(lin);
                 }

@@ -267,7 +267,7 @@ impl Cx<'_> {
 
     /// Takes over the memory map of the moment.
     #[inline(never)]
-    fn take_map(&mut self, arena: &mut Arena) {
+    pub(crate) fn take_map(&mut self, arena: &mut Arena) {
         let new = self.bus.memory();
         let known = self.cpu.memory.as_ref();
         let same_slab = known.is_some_and(|m| Arc::ptr_eq(m.slab(), new.slab()));
@@ -276,6 +276,7 @@ impl Cx<'_> {
         }
         let new = new.clone();
         self.cpu.region = None;
+        self.cpu.known.forget();
         self.cpu.flush_tlb();
         if !same_slab {
             let old = self.cpu.memory.as_ref().map(|m| Arc::clone(m.slab()));
@@ -365,7 +366,7 @@ impl Cx<'_> {
     }
 
     /// How many bytes there are from `cpu.rip` to the end of CS; at least one, or #GP.
-    fn code_bytes_left(&mut self, lin: u64) -> Result<u64, Trap> {
+    pub(crate) fn code_bytes_left(&mut self, lin: u64) -> Result<u64, Trap> {
         if self.cpu.code_size == 2 {
             return if canonical(lin) { Ok(u64::MAX) } else { Err(self.gp(0, Why::FetchNotCanonical)) };
         }

@@ -8,7 +8,10 @@ pub mod label {
     /// answer's word 0 is the value read; the instruction is complete, but for strings.
     pub const IO: u64 = 0x10;
     /// Memory that is not mapped, or not for this access: guest-physical address, access (1 read, 2 write, 4 fetch),
-    /// linear address; [`super::EVENT`]. With state. The answer retries the instruction.
+    /// linear address, 1 if the state is whole; [`super::EVENT`]. With state. The answer retries the instruction.
+    /// After a fault that was answered with [`RESUME_WITH_REGISTERS`] the next comes with a state that is not whole:
+    /// registers, RIP, RFLAGS, control registers, bases, limits and rights of ES to GS, DR7 and pending debug exceptions
+    /// are there. A server that needs more answers [`crate::label::RESUME`]; the instruction's next fault has it.
     pub const FAULT: u64 = 0x11;
     /// HLT, already complete: 1 if interrupts are on. The answer lets the guest go on.
     pub const HALT: u64 = 0x12;
@@ -28,6 +31,9 @@ pub mod label {
     /// Answer: go on with the state in the page instead of the processor's. [`crate::label::RESUME`] goes on without
     /// looking at the page.
     pub const RESUME_WITH_STATE: u64 = 0x16;
+    /// Answer: go on with the general registers, RIP and RFLAGS of the page, all else being the processor's; what held
+    /// interrupts off for one instruction has ended.
+    pub const RESUME_WITH_REGISTERS: u64 = 0x1a;
 }
 
 /// The last word of every message of a guest is 1 if it can take an interrupt before its next instruction. The last word
@@ -163,8 +169,8 @@ pub const VECTORS: usize = 440;
 pub const VECTORS_PRESENT: usize = VECTORS + 64;
 
 /// The words of a fault and of any other exit with the event (interrupt or exception) whose delivery the exit cut short:
-/// its interruption information as in VMX, or 0, and its error code. [`label::RESUME_WITH_STATE`] says that the server
-/// has delivered it; [`crate::label::RESUME`] delivers it again.
+/// its interruption information as in VMX, or 0, and its error code. [`label::RESUME_WITH_STATE`] and
+/// [`label::RESUME_WITH_REGISTERS`] say that the server has delivered it; [`crate::label::RESUME`] delivers it again.
 pub const EVENT: usize = 4;
 
 /// Words of a [`State`].

@@ -16,8 +16,9 @@ use crate::platform::Platform;
 use crate::syscall::KERNEL_PORTS;
 use crate::task::{Reason, State};
 use hakoniwa_abi::guest::{
-    ASK, CAN_TAKE, INJECT, NMI, TIME_ADDED, TIME_ZERO, VECTORS_PRESENT, label::RESUME_WITH_STATE, more,
-    policy,
+    ASK, CAN_TAKE, INJECT, NMI, TIME_ADDED, TIME_ZERO, VECTORS_PRESENT,
+    label::{RESUME_WITH_REGISTERS, RESUME_WITH_STATE},
+    more, policy,
 };
 use hakoniwa_abi::message::{exit as code, label};
 use hakoniwa_abi::{Access, Error, Message, PAGE, TaskId, rights};
@@ -195,6 +196,7 @@ impl<P: Platform> Kernel<'_, P> {
         self.block(slot, State::Created);
         if let Some(guest) = &mut self.tasks[slot].guest {
             (guest.event, guest.pending, guest.wanted, guest.ask) = (None, None, false, Ask::Nothing);
+            guest.brief = false;
             (guest.debug, guest.arm, guest.nmi) = (debug::RESET, false, false);
             for word in [VECTORS_PRESENT, more::PRESENT] {
                 self.platform.store(guest.state + word as u64 * 8, 0);
@@ -252,6 +254,7 @@ impl<P: Platform> Kernel<'_, P> {
             timer: false,
             ask: Ask::Nothing,
             answer: Some(Message::new(RESUME_WITH_STATE, &[])),
+            brief: false,
             exits: Counts::NONE,
         })
     }
@@ -310,7 +313,7 @@ impl<P: Platform> Kernel<'_, P> {
     /// The server answered a guest's exit.
     pub(crate) fn guest_answer(&mut self, slot: usize, message: Message) {
         match message.label {
-            label::RESUME | RESUME_WITH_STATE => {
+            label::RESUME | RESUME_WITH_STATE | RESUME_WITH_REGISTERS => {
                 if let Some(guest) = &mut self.tasks[slot].guest {
                     // What was asked before is answered; what is asked before the entry is not.
                     guest.wanted &= message.words[CAN_TAKE] & INJECT == 0;
@@ -342,7 +345,7 @@ impl<P: Platform> Kernel<'_, P> {
         } else if let Action::Ask(mut message, with_state) = action {
             message.words[CAN_TAKE] = guest::can_take(vmcs, guest).into();
             if with_state {
-                guest::save_state(vmcs, platform, guest, &mut task.context);
+                guest::save_state(vmcs, platform, guest, &mut task.context, guest.ask != Ask::Enough);
             }
             (task.outgoing, task.grant, task.reason) = (message, None, Reason::Guest);
             if vmcs.read(Field::ExitReason) >> 31 & 1 == 1 {

@@ -16,6 +16,7 @@ pub mod frames;
 mod guests;
 pub mod hv;
 pub mod kernel;
+pub mod log;
 pub mod paging;
 pub mod platform;
 pub mod sched;

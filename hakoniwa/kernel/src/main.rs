@@ -69,7 +69,9 @@ extern "C" fn main(magic: u32, info: u64) -> ! {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo) -> ! {
+    serial::flush();
     serial::line(format_args!("[kernel] panic: {info}"));
     serial::line(format_args!("hakoniwa: verdict: FAILED (kernel panic)"));
+    serial::flush();
     cpu::halt()
 }

@@ -6,6 +6,8 @@ pub trait Platform {
     fn load(&self, at: u64) -> u64;
     /// Writes eight bytes of physical memory.
     fn store(&mut self, at: u64, value: u64);
+    /// Copies words of eight bytes between places that do not overlap.
+    fn copy(&mut self, from: u64, to: u64, words: u64);
     /// Zeroes a page.
     fn clear_page(&mut self, at: u64);
     /// Drops every translation of user memory that the processor keeps.

@@ -60,6 +60,10 @@ impl Platform for Machine {
         self.memory[at as usize / 8] = value;
     }
 
+    fn copy(&mut self, from: u64, to: u64, words: u64) {
+        (0..words).for_each(|n| self.store(to + n * 8, self.load(from + n * 8)));
+    }
+
     fn clear_page(&mut self, at: u64) {
         self.memory[at as usize / 8..][..512].fill(0);
     }

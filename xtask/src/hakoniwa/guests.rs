@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::io;
+use super::{cost, io};
 use crate::guests::cache::Cache;
 
 /// A guest of the user's.
@@ -85,7 +85,7 @@ impl Guests {
 /// The guests of the test: the Hello ROM, a boot sector under the built-in firmware, and the microkernel itself.
 pub fn samples(kernel: &[u8], archive: Vec<u8>) -> Vec<File> {
     let image = |name| hako_guests::Guest::named(name).map(|g| g.image.to_vec()).unwrap_or_default();
-    let lines = "name=rom bare=hello.rom\n\
+    let samples = "name=rom bare=hello.rom\n\
                  name=sector memory=2 disk=mbr\n\
                  name=echo memory=2 disk=serial-irq\n\
                  name=other memory=2 disk=serial-irq\n\
@@ -95,6 +95,7 @@ pub fn samples(kernel: &[u8], archive: Vec<u8>) -> Vec<File> {
                  name=self memory=2 disk=self-modifying\n\
                  name=strings memory=2 disk=string-io\n\
                  name=nested memory=64 kernel=garden initrd=archive append=\n";
+    let lines = format!("{samples}{}", cost::LINE);
     vec![
         ("hello.rom".into(), image("hello")),
         ("mbr".into(), image("print-a")),
@@ -115,7 +116,8 @@ pub const SAMPLES_HEAR: [Typed; 3] =
     [("other: ready", "\x013hello\n"), ("echo: HELLO", "\x014you too\n"), ("other: YOU TOO", "\n\x013\n")];
 
 /// What the log of the samples must have.
-pub const SAMPLES_SAY: [&str; 13] = [
+pub const SAMPLES_SAY: [&str; 14] = [
+    "cost: PASS",
     "cr8: PASS",
     "mmio: PASS",
     "tasks: PASS",

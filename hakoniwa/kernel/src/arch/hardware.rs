@@ -15,6 +15,10 @@ impl Platform for Hardware {
         memory::store(at, value);
     }
 
+    fn copy(&mut self, from: u64, to: u64, words: u64) {
+        memory::copy(from, to, words);
+    }
+
     fn clear_page(&mut self, at: u64) {
         memory::clear_page(at);
     }

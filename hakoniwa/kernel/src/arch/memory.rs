@@ -39,6 +39,20 @@ pub fn store(at: u64, value: u64) {
     unsafe { (address(at) as *mut u64).write_volatile(value) }
 }
 
+/// Copies words of eight bytes.
+pub fn copy(from: u64, to: u64, words: u64) {
+    // SAFETY: as above. The direction flag is clear in the kernel.
+    unsafe {
+        core::arch::asm!(
+            "rep movsq",
+            inout("rsi") address(from) => _,
+            inout("rdi") address(to) => _,
+            inout("rcx") words => _,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
 /// Zeroes a page.
 pub fn clear_page(at: u64) {
     // SAFETY: as above, a whole page. By quadwords, which emulators count one by one.
@@ -149,6 +163,13 @@ impl Setup {
             place.write(value);
             &mut *place
         }
+    }
+
+    /// Zeroed bytes for good.
+    pub fn room(&mut self, bytes: usize) -> &'static mut [u8] {
+        let place = address(self.take(bytes as u64)) as *mut u8;
+        // SAFETY: fresh memory of its own, mapped and zeroed.
+        unsafe { core::slice::from_raw_parts_mut(place, bytes) }
     }
 
     /// A zeroed page for good, by its physical address.

@@ -6,16 +6,17 @@ use super::cpu::{self, Features};
 use super::entry::{self, SYSCALL};
 use super::hardware::Hardware;
 use super::memory::{self, Setup};
+use super::pic;
+use super::serial::{self, Serial};
 use super::tables::Tables;
 use super::vmx::{self, Host, Vmx};
-use super::{pic, serial};
 use core::arch::asm;
 use hakoniwa_kernel::context::{Context, USER_FLAGS};
 use hakoniwa_kernel::hv::exit::{self, Action};
 use hakoniwa_kernel::task::State;
 use hakoniwa_kernel::{Kernel, task::Task};
 
-/// A processor. The entry code knows the first seven fields by their offsets.
+/// A processor. The entry code knows the first seven fields by their offsets, [`serial`] the eighth.
 #[repr(C)]
 pub struct PerCpu {
     me: *mut PerCpu,
@@ -26,6 +27,7 @@ pub struct PerCpu {
     xsave: u64,
     /// XCR0 of the guest that was entered last, for the way out of it.
     guest_xcr0: u64,
+    serial: *mut Serial,
     root: u64,
     armed: u64,
     clock: Clock,
@@ -41,11 +43,16 @@ unsafe extern "C" {
     static stack_top: u8;
 }
 
+const GS_BASE: u32 = 0xc000_0101;
+
 impl PerCpu {
     /// Prepares the processor that boots and makes GS lead here.
     pub fn create(setup: &mut Setup, features: Features, clock: Clock, apic: Apic) -> &'static mut PerCpu {
-        const GS_BASE: u32 = 0xc000_0101;
         const KERNEL_GS_BASE: u32 = 0xc000_0102;
+        /// Some six seconds of 115200 baud.
+        const LOG: usize = 1 << 16;
+        let room = setup.room(LOG);
+        let serial = setup.object(Serial::new(room));
         let percpu = setup.object(PerCpu {
             me: core::ptr::null_mut(),
             context_end: 0,
@@ -54,6 +61,7 @@ impl PerCpu {
             vectors: 0,
             xsave: features.xsave.unwrap_or(0),
             guest_xcr0: 0,
+            serial,
             root: cpu::root(),
             armed: u64::MAX,
             clock,
@@ -156,13 +164,14 @@ impl PerCpu {
         };
         let now = clock.now();
         let mut slot = kernel.pick(now);
-        let deadline = kernel.deadline();
+        let deadline = kernel.deadline().min(log_due(now));
         if deadline != *armed {
             *armed = deadline;
             apic.arm(deadline, now);
         }
         if kernel.tasks[1].state == State::Dead {
             serial::line(format_args!("[kernel] init has ended: nothing is left to do"));
+            serial::flush();
             cpu::halt();
         }
         if core::mem::take(&mut self.open) {
@@ -197,6 +206,30 @@ impl PerCpu {
 fn stay(clock: &Clock, deadline: u64, now: u64) -> u64 {
     const LONGEST: u64 = 1_000_000;
     clock.ticks(deadline.saturating_sub(now).min(LONGEST))
+}
+
+/// The log's way to the port; none before there is a processor's structure.
+pub fn serial() -> Option<&'static mut Serial> {
+    (cpu::msr(GS_BASE) != 0).then(own_serial)
+}
+
+fn own_serial() -> &'static mut Serial {
+    let serial: *mut Serial;
+    // SAFETY: GS leads to this processor's structure since `create`, whose eighth field leads to an object of its own;
+    // whoever asks for it is done with it before anybody else asks.
+    unsafe {
+        asm!("mov {}, gs:[56]", out(reg) serial, options(nostack, preserves_flags, readonly));
+        &mut *serial
+    }
+}
+
+/// Gives the port what waits for it if it is time; when it is time again.
+fn log_due(now: u64) -> u64 {
+    let serial = own_serial();
+    if serial.due <= now {
+        serial.drain(now);
+    }
+    serial.due
 }
 
 /// This processor.

@@ -178,7 +178,11 @@ pub fn handle(
             let qualification = vmcs.read(Field::Qualification);
             block_again(vmcs, guest, qualification);
             let access = qualification & 7;
-            let words = [vmcs.read(Field::GuestPhysical), access, vmcs.read(Field::GuestLinear)];
+            // What an event's delivery met is never a plain access.
+            let whole = !guest.brief || guest.event.is_some();
+            guest.ask = if whole { Ask::Nothing } else { Ask::Enough };
+            let linear = vmcs.read(Field::GuestLinear);
+            let words = [vmcs.read(Field::GuestPhysical), access, linear, whole.into()];
             Action::Ask(with_event(Message::new(label::FAULT, &words), guest), true)
         }
         reason::PREEMPTION_TIMER => Action::Open,

@@ -6,7 +6,7 @@ use super::exit::{self, PROTECTION};
 use super::extended::{self, OSXSAVE};
 use super::msr::{self, SWITCHED};
 use super::reason::Counts;
-use super::vmcs::{Field, SEGMENTS, STATE, Vmcs, segment};
+use super::vmcs::{Field, Vmcs, each_field_at_least, each_other_field};
 use crate::context::Context;
 use crate::platform::Platform;
 use hakoniwa_abi::Message;
@@ -25,6 +25,8 @@ pub enum Ask {
     MsrRead,
     /// Whether the MSR took the value.
     MsrWrite,
+    /// Whether the state that it had was enough.
+    Enough,
 }
 
 /// An event to inject: VM-entry interruption information, error code, instruction length.
@@ -102,6 +104,8 @@ pub struct Guest {
     pub ask: Ask,
     /// The answer, applied with the next entry, when the VMCS is current.
     pub answer: Option<Message>,
+    /// The next fault comes with a state that is not whole, because the server made do with registers last time.
+    pub brief: bool,
     /// Exits so far.
     pub exits: Counts,
 }
@@ -208,13 +212,37 @@ pub fn initialise(vmcs: &mut impl Vmcs, controls: &Controls, guest: &mut Guest, 
     }
 }
 
+/// The number of RSP, which is in the VMCS.
+const RSP: usize = 4;
+
+/// The general registers of a context with their numbers in instructions; RSP is not the guest's. Written out, because
+/// every exit with a state comes by.
+#[inline(always)]
+fn each_register(c: &mut Context, mut f: impl FnMut(usize, &mut u64)) {
+    f(0, &mut c.rax);
+    f(1, &mut c.rcx);
+    f(2, &mut c.rdx);
+    f(3, &mut c.rbx);
+    f(5, &mut c.rbp);
+    f(6, &mut c.rsi);
+    f(7, &mut c.rdi);
+    f(8, &mut c.r8);
+    f(9, &mut c.r9);
+    f(10, &mut c.r10);
+    f(11, &mut c.r11);
+    f(12, &mut c.r12);
+    f(13, &mut c.r13);
+    f(14, &mut c.r14);
+    f(15, &mut c.r15);
+}
+
 /// The general registers of a context by their numbers in instructions; RSP is not among them.
 pub fn register(c: &mut Context, number: usize) -> Option<&mut u64> {
     let registers = [
         &mut c.rax, &mut c.rcx, &mut c.rdx, &mut c.rbx, &mut c.rsp, &mut c.rbp, &mut c.rsi, &mut c.rdi,
         &mut c.r8, &mut c.r9, &mut c.r10, &mut c.r11, &mut c.r12, &mut c.r13, &mut c.r14, &mut c.r15,
     ];
-    registers.into_iter().nth(number).filter(|_| number != 4)
+    registers.into_iter().nth(number).filter(|_| number != RSP)
 }
 
 /// CR0 or CR4 as the guest sees it.
@@ -318,43 +346,46 @@ pub fn set_efer(vmcs: &mut impl Vmcs, value: u64) -> bool {
     true
 }
 
-/// Writes the guest's state to its page.
-pub fn save_state(vmcs: &impl Vmcs, platform: &mut impl Platform, guest: &Guest, c: &mut Context) {
-    let mut word = |index: usize, value: u64| platform.store(guest.state + index as u64 * 8, value);
-    for number in 0..16 {
-        if let Some(value) = register(c, number) {
-            word(number, *value);
-        }
-    }
-    for (field, index) in STATE {
-        word(*index, vmcs.read(*field));
-    }
+/// The physical address of a word of the state page.
+#[inline(always)]
+fn place(guest: &Guest, index: usize) -> u64 {
+    guest.state.wrapping_add(index as u64 * 8)
+}
+
+/// Writes the guest's state to its page: if it need not be whole, without what few instructions on memory need.
+pub fn save_state(
+    vmcs: &impl Vmcs,
+    platform: &mut impl Platform,
+    guest: &Guest,
+    c: &mut Context,
+    whole: bool,
+) {
+    let mut word = |index: usize, value: u64| platform.store(place(guest, index), value);
+    each_register(c, |number, value| word(number, *value));
+    each_field_at_least(|field, index| word(index, vmcs.read(field)));
     word(18, cr0(vmcs));
     word(19, guest.cr2);
     word(21, cr4(vmcs));
     word(22, vmcs.read(Field::GuestEfer));
-    for number in 0..8 {
-        for (index, field) in segment(number).into_iter().enumerate() {
-            word(SEGMENTS + number * 4 + index, vmcs.read(field));
-        }
+    word(more::DEBUG + 5, guest.debug[5]);
+    word(more::PENDING_DEBUG, vmcs.read(Field::PendingDebug));
+    if !whole {
+        return;
     }
-    for index in 0..LEGACY {
-        let value = platform.load(guest.vectors + index as u64 * 8);
-        platform.store(guest.state + (VECTORS + index) as u64 * 8, value);
-    }
-    platform.store(guest.state + VECTORS_PRESENT as u64 * 8, X87_AND_SSE);
+    each_other_field(|field, index| word(index, vmcs.read(field)));
+    platform.copy(guest.vectors, place(guest, VECTORS), LEGACY as u64);
+    platform.store(place(guest, VECTORS_PRESENT), X87_AND_SSE);
     save_more(vmcs, platform, guest);
 }
 
 /// What a processor has besides: XCR0, debug registers, MSRs.
 fn save_more(vmcs: &impl Vmcs, platform: &mut impl Platform, guest: &Guest) {
-    let values = more::MSR_LIST.map(|index| msr::read(vmcs, platform, guest, index).unwrap_or(0));
-    let mut word = |index: usize, value: u64| platform.store(guest.state + index as u64 * 8, value);
+    let values = msr::listed(vmcs, platform, guest);
+    let mut word = |index: usize, value: u64| platform.store(place(guest, index), value);
     word(more::PRESENT, 1);
     word(more::XCR0, guest.xcr0);
     guest.debug.iter().enumerate().for_each(|(n, value)| word(more::DEBUG + n, *value));
     values.iter().enumerate().for_each(|(n, value)| word(more::MSRS + n, *value));
-    word(more::PENDING_DEBUG, vmcs.read(Field::PendingDebug));
 }
 
 /// Takes that from the state page; what the guest could not have set is left as it is.
@@ -376,10 +407,13 @@ fn load_more(vmcs: &mut impl Vmcs, platform: &mut impl Platform, guest: &mut Gue
         let value = word(platform, more::DEBUG + index);
         debug::set(vmcs, guest, index, value);
     }
+    let before = msr::listed(vmcs, platform, guest);
     for (number, index) in more::MSR_LIST.into_iter().enumerate() {
         let value = word(platform, more::MSRS + number);
-        // A value that the MSR cannot have changes nothing.
-        let _ = msr::write(vmcs, platform, guest, index, value);
+        if value != before[number] {
+            // A value that the MSR cannot have changes nothing.
+            let _ = msr::write(vmcs, platform, guest, index, value);
+        }
     }
     vmcs.write(Field::PendingDebug, word(platform, more::PENDING_DEBUG) & debug::PENDING);
 }
@@ -398,18 +432,14 @@ fn load_vectors(platform: &mut impl Platform, guest: &Guest) {
     if platform.load(guest.state + VECTORS_PRESENT as u64 * 8) == 0 {
         return;
     }
-    for index in 0..LEGACY {
-        let at = guest.vectors + index as u64 * 8;
-        let mut value = platform.load(guest.state + (VECTORS + index) as u64 * 8);
-        if index == MXCSR {
-            let mask = match platform.load(at) >> 32 {
-                0 => MXCSR_BITS,
-                mask => mask,
-            };
-            value = mask << 32 | value & mask;
-        }
-        platform.store(at, value);
-    }
+    let control = guest.vectors + MXCSR as u64 * 8;
+    let mask = match platform.load(control) >> 32 {
+        0 => MXCSR_BITS,
+        mask => mask,
+    };
+    platform.copy(guest.state + VECTORS as u64 * 8, guest.vectors, LEGACY as u64);
+    let value = platform.load(control);
+    platform.store(control, mask << 32 | value & mask);
     let present = guest.vectors + LEGACY as u64 * 8;
     let others = platform.load(present) & !X87_AND_SSE;
     platform.store(present, others | X87_AND_SSE);
@@ -422,19 +452,9 @@ pub fn load_state(vmcs: &mut impl Vmcs, platform: &mut impl Platform, guest: &mu
     load_more(vmcs, platform, guest);
     let before = TRANSLATION.map(|field| vmcs.read(field));
     let word = |index: usize| platform.load(guest.state + index as u64 * 8);
-    for number in 0..16 {
-        if let Some(place) = register(c, number) {
-            *place = word(number);
-        }
-    }
-    for (field, index) in STATE {
-        vmcs.write(*field, word(*index));
-    }
-    for number in 0..8 {
-        for (index, field) in segment(number).into_iter().enumerate() {
-            vmcs.write(field, word(SEGMENTS + number * 4 + index));
-        }
-    }
+    each_register(c, |number, place| *place = word(number));
+    each_field_at_least(|field, index| vmcs.write(field, word(index)));
+    each_other_field(|field, index| vmcs.write(field, word(index)));
     let (cr0, cr2, cr4, efer) = (word(18), word(19), word(21), word(22));
     guest.cr2 = cr2;
     vmcs.write(Field::GuestEfer, efer & EFER_ALLOWED);
@@ -446,6 +466,18 @@ pub fn load_state(vmcs: &mut impl Vmcs, platform: &mut impl Platform, guest: &mu
         set_cr0(vmcs, guest, cr0 & 0x1fff_ffff);
     }
     guest.stale |= before != TRANSLATION.map(|field| vmcs.read(field));
+}
+
+/// Takes what most instructions change from the page, and nothing else: general registers, RIP and RFLAGS. What held
+/// interrupts off for one instruction has ended with it.
+fn load_registers(vmcs: &mut impl Vmcs, platform: &impl Platform, guest: &Guest, c: &mut Context) {
+    let word = |index: usize| platform.load(guest.state + index as u64 * 8);
+    each_register(c, |number, place| *place = word(number));
+    for (field, index) in [(Field::GuestRsp, RSP), (Field::GuestRip, 16), (Field::GuestRflags, 17)] {
+        vmcs.write(field, word(index));
+    }
+    let blocked = vmcs.read(Field::Interruptibility);
+    vmcs.write(Field::Interruptibility, blocked & !3);
 }
 
 /// The fields that linear addresses are translated by.
@@ -533,9 +565,15 @@ fn apply(
         load_state(vmcs, platform, guest, c);
         return;
     }
+    if answer.label == label::RESUME_WITH_REGISTERS {
+        (guest.event, guest.brief) = (None, true);
+        load_registers(vmcs, platform, guest, c);
+        return;
+    }
     let low = |value: u64| value & 0xffff_ffff;
     match guest.ask {
         Ask::Nothing => {}
+        Ask::Enough => guest.brief = false,
         Ask::In(1) => c.rax = c.rax & !0xff | words[0] & 0xff,
         Ask::In(2) => c.rax = c.rax & !0xffff | words[0] & 0xffff,
         Ask::In(_) => c.rax = low(words[0]),

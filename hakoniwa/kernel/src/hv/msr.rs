@@ -5,7 +5,7 @@ use super::debug;
 use super::guest::{self, Guest};
 use super::vmcs::{Field, Vmcs};
 use crate::platform::Platform;
-use hakoniwa_abi::guest::TIME_ADDED;
+use hakoniwa_abi::guest::{TIME_ADDED, more};
 
 /// IA32_TIME_STAMP_COUNTER.
 const TSC: u32 = 0x10;
@@ -20,6 +20,19 @@ pub const TSC_AUX: u32 = 0xc000_0103;
 /// The MSRs that entries and exits switch because guests can set them: SYSCALL's, the swapped GS base, and, where guests
 /// have RDTSCP, TSC_AUX.
 pub const SWITCHED: [u32; 6] = [0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0xc000_0102, TSC_AUX];
+
+/// How many of the MSRs of a state are VMCS fields; the others are [`SWITCHED`].
+const LISTED_FIELDS: usize = more::MSR_LIST.len() - SWITCHED.len();
+
+/// The MSRs of a state in its order. One that is not switched reads as zero.
+pub fn listed(vmcs: &impl Vmcs, platform: &impl Platform, guest: &Guest) -> [u64; more::MSR_LIST.len()] {
+    const PLACES: [Field; LISTED_FIELDS] =
+        [Field::GuestDebugctl, Field::GuestPat, Field::SysenterCs, Field::SysenterEsp, Field::SysenterEip];
+    core::array::from_fn(|n| match PLACES.get(n) {
+        Some(field) => vmcs.read(*field),
+        None => platform.load(guest.msrs + (n - LISTED_FIELDS) as u64 * 16 + 8),
+    })
+}
 
 /// MSRs that are VMCS fields.
 const FIELDS: &[(u32, Field)] = &[
@@ -139,6 +152,11 @@ pub fn write(
 mod tests {
     use super::*;
     use crate::testing::Machine;
+
+    #[test]
+    fn a_state_lists_fields_first_then_what_is_switched() {
+        assert_eq!(more::MSR_LIST[LISTED_FIELDS..], SWITCHED);
+    }
 
     #[test]
     fn only_the_guests_own_registers_are_open_in_the_bitmap() {

@@ -148,26 +148,40 @@ pub trait Vmcs {
     fn write(&mut self, field: Field, value: u64);
 }
 
-/// The words of the state page that are VMCS fields: field and word. Words 0 to 15 are
-/// registers, of which only RSP is in the VMCS; word 18 is CR0, 19 CR2, 21 CR4, 22 EFER, which need more than a copy.
-pub const STATE: &[(Field, usize)] = &[
-    (Field::GuestRsp, 4),
-    (Field::GuestRip, 16),
-    (Field::GuestRflags, 17),
-    (Field::GuestCr3, 20),
-    (Field::Interruptibility, 23),
-    (Field::GuestGdtrBase, 56),
-    (Field::GuestGdtrLimit, 57),
-    (Field::GuestIdtrBase, 58),
-    (Field::GuestIdtrLimit, 59),
-    (Field::GuestPdpte0, PDPTES),
-    (Field::GuestPdpte1, PDPTES + 1),
-    (Field::GuestPdpte2, PDPTES + 2),
-    (Field::GuestPdpte3, PDPTES + 3),
-];
+macro_rules! state {
+    ($(#[$about:meta])* $name:ident: $($field:ident = $word:expr,)*) => {
+        $(#[$about])*
+        #[inline(always)]
+        pub fn $name(mut f: impl FnMut(Field, usize)) {
+            $(f(Field::$field, $word);)*
+        }
+    };
+}
 
-/// The first word of the segments.
-pub const SEGMENTS: usize = 24;
+// Words 0 to 15 are registers, of which only RSP is in the VMCS; word 18 is CR0, 19 CR2, 21 CR4, 22 EFER, which need more
+// than a copy. The calls are written out, because every exit with a state comes by.
+state! {
+    /// Calls with the words of the state page that are VMCS fields and that a state has even if it is not whole: field and
+    /// word.
+    each_field_at_least:
+    GuestRsp = 4, GuestRip = 16, GuestRflags = 17, GuestCr3 = 20, Interruptibility = 23,
+    GuestEsBase = 25, GuestEsLimit = 26, GuestEsAccess = 27,
+    GuestCsBase = 29, GuestCsLimit = 30, GuestCsAccess = 31,
+    GuestSsBase = 33, GuestSsLimit = 34, GuestSsAccess = 35,
+    GuestDsBase = 37, GuestDsLimit = 38, GuestDsAccess = 39,
+    GuestFsBase = 41, GuestFsLimit = 42, GuestFsAccess = 43,
+    GuestGsBase = 45, GuestGsLimit = 46, GuestGsAccess = 47,
+}
+
+state! {
+    /// The same with the others.
+    each_other_field:
+    GuestEs = 24, GuestCs = 28, GuestSs = 32, GuestDs = 36, GuestFs = 40, GuestGs = 44,
+    GuestLdtr = 48, GuestLdtrBase = 49, GuestLdtrLimit = 50, GuestLdtrAccess = 51,
+    GuestTr = 52, GuestTrBase = 53, GuestTrLimit = 54, GuestTrAccess = 55,
+    GuestGdtrBase = 56, GuestGdtrLimit = 57, GuestIdtrBase = 58, GuestIdtrLimit = 59,
+    GuestPdpte0 = PDPTES, GuestPdpte1 = PDPTES + 1, GuestPdpte2 = PDPTES + 2, GuestPdpte3 = PDPTES + 3,
+}
 
 /// The four fields of the segment with this number (ES, CS, SS, DS, FS, GS, LDTR, TR), in the order of a state's words.
 pub fn segment(number: usize) -> [Field; 4] {

@@ -18,6 +18,11 @@ pub struct Moment<'a> {
 }
 
 impl Moment<'_> {
+    /// The board at a moment, for one of the processors.
+    pub fn new(board: &mut Board, cpu: u8, now: Time) -> Moment<'_> {
+        Moment { board, cpu, now, attention: Attention::empty() }
+    }
+
     fn note(&mut self, attention: Attention) -> Attention {
         self.attention |= attention;
         attention

@@ -23,7 +23,10 @@ pub fn ticks() -> u64 {
 const NANOSECONDS: u64 = 1_000_000_000;
 
 fn scale(value: u64, by: u64, of: u64) -> u128 {
-    u128::from(value) * u128::from(by) / u128::from(of)
+    match value.checked_mul(by) {
+        Some(product) => (product / of).into(),
+        None => u128::from(value) * u128::from(by) / u128::from(of),
+    }
 }
 
 impl Clock {

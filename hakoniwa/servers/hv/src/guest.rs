@@ -99,6 +99,9 @@ pub struct Guest {
     /// Seconds that it may run.
     seconds: Option<u64>,
     ends_badly: bool,
+    /// Something may have changed that others have to hear of: lines, events, output. Most port and device accesses
+    /// change nothing.
+    busy: bool,
 }
 
 /// Exit reasons after which the entries of PAE paging may have changed: task switch, control-register access.
@@ -148,6 +151,7 @@ impl Guest {
             terminal,
             seconds: config.seconds,
             ends_badly: config.ends_badly,
+            busy: true,
         })
     }
 
@@ -192,18 +196,26 @@ impl Guest {
         end.is_good() != self.ends_badly
     }
 
-    /// Answers an exit of a processor.
-    pub fn exit(&mut self, n: usize, message: &Message) -> Step {
+    /// Answers an exit of a processor. The flag says that nothing else has to be done: no interrupt is on its way, no chip
+    /// has another next event.
+    pub fn exit(&mut self, n: usize, message: &Message) -> (Step, bool) {
         let time = self.time();
+        let access = matches!(message.label, label::IO | label::FAULT);
+        let can_take = message.words[CAN_TAKE] != 0;
+        self.busy |= !access || can_take && self.vcpus[n].asked || self.terminal.has_input();
         let mut step = self.answer(time, n, message);
+        // An acknowledged interrupt may be followed by another, whose line nobody has seen.
+        if !core::mem::take(&mut self.busy) {
+            return (step, true);
+        }
         if self.terminal.has_input() {
             let _ = self.terminal.feed(&mut self.board, time);
         }
         self.signals(time, Some(n));
         if let Step::Go(answer) = &mut step {
-            self.deliver(time, n, message.words[CAN_TAKE] != 0, answer);
+            self.deliver(time, n, can_take, answer);
         }
-        step
+        (step, false)
     }
 
     fn answer(&mut self, time: Time, n: usize, message: &Message) -> Step {
@@ -214,7 +226,7 @@ impl Guest {
             label::IO if e == 0 && a == u64::from(TRAP_PORT) && c == 0 => self.service(time, n, d),
             label::IO if e == 0 => self.port(time, n, a as u16, b, c == 1, d),
             label::IO => self.complete(time, n, [0; 2], false),
-            label::FAULT => self.complete(time, n, event, false),
+            label::FAULT => self.access(time, n, event, d == 1),
             label::OTHER if a >> 31 & 1 == 0 => self.complete(time, n, event, LOADS_TABLES.contains(&a)),
             label::OTHER => Step::End(End::Failed(format!("the processor refused its state, exit {a:#x}"))),
             // With interrupts on, the kernel lets it wait by itself.
@@ -292,18 +304,17 @@ impl Guest {
         let vcpu = &mut self.vcpus[n];
         let mut before = vcpu.whole_state();
         resume_event(&mut before, event[0], event[1]);
-        if let Err(why) = vcpu.cpu.set_state(&before) {
-            return Step::End(End::Failed(format!(
-                "an instruction at {:#x} cannot be completed: {why}",
-                before.rip
-            )));
-        }
-        let cpu = vcpu.number;
-        let mut moment = Moment { board: &mut self.board, cpu, now: time, attention: Attention::empty() };
-        let stop = vcpu.cpu.step(&mut moment);
+        let mut moment = Moment::new(&mut self.board, vcpu.number, time);
+        let (stop, after) = match vcpu.complete_any(&mut moment, &before) {
+            Ok(done) => done,
+            Err(why) => {
+                let rip = before.rip;
+                return Step::End(End::Failed(format!(
+                    "an instruction at {rip:#x} cannot be completed: {why}"
+                )));
+            }
+        };
         let attention = moment.attention;
-        let after = vcpu.cpu.state();
-        vcpu.set_whole_state(&after);
         if tables {
             vcpu.load_pdptes(&after, self.board.memory());
         }
@@ -313,9 +324,28 @@ impl Guest {
         }
     }
 
+    /// Completes an access to a device: the short way if the instruction is of the plain ones, which most are.
+    fn access(&mut self, time: Time, n: usize, event: [u64; 2], whole: bool) -> Step {
+        let vcpu = &mut self.vcpus[n];
+        let mut moment = Moment::new(&mut self.board, vcpu.number, time);
+        if event[0] == 0 && vcpu.complete_plain(&mut moment) {
+            let attention = moment.attention;
+            return self.settle(time, n, attention, Message::new(label::RESUME_WITH_REGISTERS, &[]));
+        }
+        if !whole {
+            // It comes again with the rest of the state.
+            return Step::Go(Message::new(RESUME, &[]));
+        }
+        self.complete(time, n, event, false)
+    }
+
     /// What accesses left behind, then the answer.
     fn settle(&mut self, time: Time, n: usize, attention: Attention, mut answer: Message) -> Step {
         self.say();
+        if attention.is_empty() {
+            return Step::Go(answer);
+        }
+        self.busy = true;
         if attention.contains(Attention::MAP)
             && let Err(why) = self.shown.change(self.board.memory().map())
         {
@@ -356,6 +386,7 @@ impl Guest {
     fn say(&mut self) {
         let output = self.board.output();
         if !output.is_empty() {
+            self.busy = true;
             self.terminal.say(output, self.clock.boot_time());
         }
     }
@@ -363,6 +394,7 @@ impl Guest {
     /// There is input for the guest.
     pub fn come(&mut self) {
         self.terminal.come();
+        self.busy = true;
         let time = self.time();
         let _ = self.terminal.feed(&mut self.board, time);
         self.signals(time, None);
@@ -375,6 +407,7 @@ impl Guest {
             return Some(End::Late(seconds));
         }
         if self.board.next_event() <= time {
+            self.busy = true;
             let _ = self.board.tick(time);
             if self.terminal.has_input() {
                 let _ = self.terminal.feed(&mut self.board, time);
@@ -425,6 +458,7 @@ impl Guest {
             return;
         }
         if can_take {
+            self.busy = true;
             answer.words[CAN_TAKE] = inject(self.board.acknowledge(time, vcpu.number));
             vcpu.asked = false;
         } else {
@@ -435,12 +469,16 @@ impl Guest {
     /// An interrupt waits while the processor runs or sleeps: one that sleeps takes it at once.
     fn ask(&mut self, time: Time, n: usize) {
         let vcpu = &mut self.vcpus[n];
-        if vcpu.life != Life::Runs || core::mem::replace(&mut vcpu.asked, true) {
+        if vcpu.life != Life::Runs {
+            self.busy = true;
+            return;
+        }
+        if core::mem::replace(&mut vcpu.asked, true) {
             return;
         }
         let id = u64::from(vcpu.id.0);
         if rt::raw(Call::GuestInject, [id, ASK, 0, 0, 0, 0]) == Ok(1) {
-            vcpu.asked = false;
+            (vcpu.asked, self.busy) = (false, true);
             let vector = self.board.acknowledge(time, vcpu.number);
             // It sleeps and takes it: nobody but this task wakes it.
             let _ = rt::raw(Call::GuestInject, [id, vector.into(), 0, 0, 0, 0]);

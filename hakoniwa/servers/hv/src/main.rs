@@ -24,6 +24,7 @@ mod terminal;
 mod vcpu;
 
 use alloc::vec::Vec;
+use clock::Clock;
 use files::Files;
 use guest::{Guest, Step};
 use hakoniwa_abi::message::notify;
@@ -58,18 +59,28 @@ fn start(files: Files, number: u64) -> Result<Vec<Guest>, alloc::string::String>
 
 /// Answers exits until every guest has ended; the number of those that did not end as expected.
 fn serve(mut guests: Vec<Guest>) -> u64 {
-    let (mut failed, mut armed) = (0, u64::MAX);
+    let (mut failed, mut armed, clock) = (0, u64::MAX, Clock::new());
+    // The answer that goes along with the next wait.
+    let mut answered: Option<(TaskId, Message)> = None;
     while !guests.is_empty() {
-        let Ok(received) = rt::receive() else { continue };
+        let received = match answered.take() {
+            // A processor that is gone or stopped needs no answer.
+            Some((to, answer)) => rt::reply_receive(to, answer),
+            None => rt::receive(),
+        };
+        let Ok(received) = received else { continue };
         let mut over = None;
         let find = |(place, guest): (usize, &Guest)| Some((place, guest.cpu(received.sender)?));
         match guests.iter().enumerate().find_map(find) {
             Some((place, cpu)) => {
                 let guest = &mut guests[place];
-                match guest.exit(cpu, &received.message) {
+                let (step, quiet) = guest.exit(cpu, &received.message);
+                match step {
                     Step::Go(answer) => {
-                        // A processor that is gone or stopped needs no answer.
-                        let _ = rt::reply(received.sender, answer);
+                        answered = Some((received.sender, answer));
+                        if quiet {
+                            continue;
+                        }
                     }
                     Step::Wait => {}
                     Step::End(end) => over = Some((place, end)),
@@ -87,17 +98,25 @@ fn serve(mut guests: Vec<Guest>) -> u64 {
             // Nobody else has anything to say to this task.
             None => drop(rt::reply(received.sender, Message::new(label::RESUME, &[]))),
         }
-        let late = |(place, guest): (usize, &mut Guest)| Some((place, guest.tick()?));
-        if let Some((place, end)) = over.or_else(|| guests.iter_mut().enumerate().find_map(late)) {
-            let guest = guests.swap_remove(place);
-            println!("{}: {end}", guest.name());
-            failed += u64::from(!guest.is_expected(&end));
-            guest.finish();
+        let next = |guests: &[Guest]| guests.iter().map(Guest::next_event).min().unwrap_or(u64::MAX);
+        let mut first = next(&guests);
+        if over.is_some() || first <= clock.boot_time() {
+            // What chips do now comes after the answer, with which a window that was asked for before is closed.
+            if let Some((to, answer)) = answered.take() {
+                let _ = rt::reply(to, answer);
+            }
+            let late = |(place, guest): (usize, &mut Guest)| Some((place, guest.tick()?));
+            if let Some((place, end)) = over.or_else(|| guests.iter_mut().enumerate().find_map(late)) {
+                let guest = guests.swap_remove(place);
+                println!("{}: {end}", guest.name());
+                failed += u64::from(!guest.is_expected(&end));
+                guest.finish();
+            }
+            first = next(&guests);
         }
-        let next = guests.iter().map(Guest::next_event).min().unwrap_or(u64::MAX);
-        if next != armed {
-            armed = next;
-            let first = if next == u64::MAX { 0 } else { next.max(1) };
+        if first != armed {
+            armed = first;
+            let first = if first == u64::MAX { 0 } else { first.max(1) };
             // A timer is never refused.
             let _ = rt::timer(first, 0);
         }

@@ -26,10 +26,9 @@ fn back(s: &Segment) -> guest::Segment {
     }
 }
 
-/// What the kernel wrote.
-pub fn from_page(page: &State) -> CpuState {
+/// Takes over what the kernel wrote.
+pub fn from_page(page: &State, state: &mut CpuState) {
     let table = |t: [u64; 2]| DescTable { base: t[0], limit: t[1] as u16 };
-    let mut state = CpuState::reset();
     state.gpr = page.registers;
     (state.rip, state.rflags) = (page.rip, RFlags::from_bits_truncate(page.rflags));
     [state.cr0, state.cr2, state.cr3, state.cr4] = page.control;
@@ -45,7 +44,22 @@ pub fn from_page(page: &State) -> CpuState {
         _ => Shadow::None,
     };
     state.events.nmi_masked = page.interruptibility & NMI != 0;
-    state
+}
+
+/// Whether two states have the same CR0, CR3, CR4, EFER and the same in what ES to GS hide: whether instructions on memory
+/// are decoded and translated alike. A state that is not whole has all that.
+pub fn is_alike(a: &State, b: &State) -> bool {
+    let differ =
+        |a: &guest::Segment, b: &guest::Segment| a.base ^ b.base | a.limit ^ b.limit | a.access ^ b.access;
+    let pairs = a.segments.iter().zip(&b.segments).take(6);
+    let segments = pairs.fold(0, |all, (a, b)| all | differ(a, b));
+    let [cr0, _, cr3, cr4] = [0, 1, 2, 3].map(|n| a.control[n] ^ b.control[n]);
+    segments | cr0 | cr3 | cr4 | a.efer ^ b.efer == 0
+}
+
+/// Whether nothing but NMIs and STI's shadow holds events off.
+pub fn is_open(page: &State) -> bool {
+    page.interruptibility & !(STI | NMI) == 0
 }
 
 /// What the kernel shall load.

@@ -3,9 +3,13 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use hako_cpu::Cpu;
+use hako_cpu::{Completed, Cpu, Stop, Work};
+use hako_engine::Bus;
 use hako_mem::{Gpa, GuestMemory};
-use hako_x86::{CpuState, Cr0, Cr4, Efer, PendingException, PendingInterrupt, SegAttr, SegReg, Segment};
+use hako_x86::{
+    CpuState, Cr0, Cr4, Efer, Events, PendingException, PendingInterrupt, SegAttr, SegReg, Segment,
+    StateError, Vector,
+};
 use hakoniwa_abi::guest::{NMI, PDPTES, State, VECTORS, VECTORS_PRESENT, more};
 use hakoniwa_abi::label::RESUME;
 use hakoniwa_abi::{Call, Message, TaskId};
@@ -32,7 +36,7 @@ pub struct Vcpu {
     /// Its number, which is its APIC ID.
     pub number: u8,
     /// Completes what the processor leaves.
-    pub cpu: Box<Cpu>,
+    cpu: Box<Cpu>,
     /// MSRs that neither the kernel nor the board keeps.
     pub msrs: Msrs,
     /// What it is doing.
@@ -40,6 +44,8 @@ pub struct Vcpu {
     /// The kernel was asked to tell when it can take an interrupt.
     pub asked: bool,
     page: *mut State,
+    /// What the CPU has been told for plain instructions, unless it has had a whole state since.
+    told: Option<Box<State>>,
 }
 
 /// Bytes of the XSAVE area for x87 and SSE: the legacy part and the header.
@@ -60,6 +66,65 @@ impl Vcpu {
             life: Life::WaitsForSipi,
             asked: false,
             page,
+            told: None,
+        }
+    }
+
+    /// Completes an instruction that changes general registers, RIP and flags alone, or a part of it, if that is what it is,
+    /// without a look at the rest of the state. If not, nothing has happened.
+    pub fn complete_plain(&mut self, bus: &mut dyn Bus) -> bool {
+        const ENABLED: u64 = 0xff;
+        if self.word(more::DEBUG + 5) & ENABLED != 0 || self.word(more::PENDING_DEBUG) != 0 {
+            return false;
+        }
+        // SAFETY: the page is this task's, and nobody else uses it while the processor waits.
+        let page = unsafe { &mut *self.page };
+        if !state::is_open(page) {
+            return false;
+        }
+        if !self.told.as_deref().is_some_and(|told| state::is_alike(told, page)) {
+            let mut state = CpuState::reset();
+            state::from_page(page, &mut state);
+            state.events = Events::default();
+            if self.cpu.set_registers(&state).is_err() {
+                self.told = None;
+                return false;
+            }
+            self.told = Some(Box::new(*page));
+        }
+        let work = Work { gpr: &mut page.registers, rip: &mut page.rip, rflags: &mut page.rflags };
+        let done = self.cpu.complete(bus, work);
+        if done != Completed::Yes {
+            self.told = None;
+        }
+        done != Completed::No
+    }
+
+    /// Completes any instruction; before it the event that the state has.
+    pub fn complete_any(
+        &mut self,
+        bus: &mut dyn Bus,
+        before: &CpuState,
+    ) -> Result<(Stop, CpuState), StateError> {
+        self.told = None;
+        self.cpu.set_state(before)?;
+        let stop = self.cpu.step(bus);
+        let after = self.cpu.state();
+        self.set_whole_state(&after);
+        self.keep_trap(&after);
+        Ok((stop, after))
+    }
+
+    /// A single step or breakpoint that the instruction met is delivered before the next one.
+    fn keep_trap(&self, after: &CpuState) {
+        const BREAKPOINTS: u64 = 0xf;
+        const STEP: u64 = 1 << 14;
+        /// One of the breakpoints is enabled.
+        const ENABLED: u64 = 1 << 12;
+        if after.events.exception.is_some_and(|e| e.vector == Vector::DB.0 && !e.injected) {
+            let met = after.dr6 & (BREAKPOINTS | STEP);
+            let enabled = if met & BREAKPOINTS != 0 { ENABLED } else { 0 };
+            self.set_word(more::PENDING_DEBUG, met | enabled);
         }
     }
 
@@ -79,7 +144,8 @@ impl Vcpu {
     pub fn state(&self) -> CpuState {
         // SAFETY: the page is mapped for good; the kernel wrote it before the message, and the processor waits.
         let page = unsafe { self.page.read_volatile() };
-        let mut state = state::from_page(&page);
+        let mut state = CpuState::reset();
+        state::from_page(&page, &mut state);
         if self.word(more::PRESENT) != 0 {
             let [a, b, c, d, status, control] = core::array::from_fn(|n| self.word(more::DEBUG + n));
             (state.dr, state.dr6, state.dr7) = ([a, b, c, d], status, control);

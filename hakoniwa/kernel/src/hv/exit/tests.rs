@@ -34,6 +34,7 @@ struct Setup {
 
 fn setup() -> Setup {
     let mut guest = Guest {
+        brief: false,
         vmcs: 0,
         state: 0x1000,
         vectors: 0x4000,
@@ -289,7 +290,7 @@ fn state_survives_its_page() {
     s.vmcs.write(Field::GuestCs, 0x1000);
     s.vmcs.write(Field::GuestTrAccess, 0x8b);
     guest::set_cr0(&mut s.vmcs, &mut s.guest, 0x11);
-    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
+    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c, true);
     let before = s.vmcs.0.clone();
     s.c = Context::ZERO;
     guest::load_state(&mut s.vmcs, &mut s.machine, &mut s.guest, &mut s.c);
@@ -394,7 +395,7 @@ fn a_message_tells_the_event_that_the_exit_cut_short_and_a_new_state_ends_it() {
 fn x87_and_sse_travel_with_the_state_but_for_bits_that_mxcsr_has_not() {
     let mut s = setup();
     s.machine.store(0x4000 + 160, 0x1111);
-    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
+    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c, true);
     let xmm0 = 0x1000 + (VECTORS as u64 + 20) * 8;
     assert_eq!(s.machine.load(xmm0), 0x1111);
     s.machine.store(xmm0, 0x2222);

@@ -223,7 +223,7 @@ fn translations_go_only_when_something_changed_that_the_processor_did_not_see() 
     s.c.rax = 0x4000;
     s.exit(MOV_CR, 3);
     assert_eq!(flushed(&mut s), [1], "CR3, where it exits");
-    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
+    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c, true);
     s.guest.answer = Some(Message::new(label::RESUME_WITH_STATE, &[]));
     assert_eq!(flushed(&mut s), [], "the same state");
     s.word(20, 0x5000);
@@ -270,7 +270,7 @@ fn xcr0_debug_registers_and_msrs_travel_with_the_state() {
     s.exit(MOV_DR, 3);
     (s.c.rcx, s.c.rax, s.c.rdx) = (0xc000_0082, 0x1000, 0);
     s.exit(reason::WRMSR, 0);
-    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
+    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c, true);
     let word = |s: &Setup, index: usize| s.machine.load(0x1000 + index as u64 * 8);
     assert_eq!([more::PRESENT, more::XCR0].map(|index| word(&s, index)), [1, 3]);
     assert_eq!([more::DEBUG + 3, more::DEBUG + 4].map(|index| word(&s, index)), [0x77, 0xffff_0ff0]);
@@ -280,13 +280,32 @@ fn xcr0_debug_registers_and_msrs_travel_with_the_state() {
     s.word(more::XCR0, 4);
     s.word(more::DEBUG + 5, u64::MAX);
     guest::load_state(&mut s.vmcs, &mut s.machine, &mut s.guest, &mut s.c);
-    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
+    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c, true);
     assert_eq!(word(&s, lstar), 0x1000, "what is no address is not taken");
     assert_eq!(word(&s, more::XCR0), 3);
     assert_eq!(s.vmcs.read(Field::GuestDr7), 0xffff_27ff);
     s.word(more::PRESENT, 0);
     s.word(lstar, 0x2000);
     guest::load_state(&mut s.vmcs, &mut s.machine, &mut s.guest, &mut s.c);
-    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c);
+    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c, true);
     assert_eq!(word(&s, lstar), 0x1000, "not there: as it was");
+}
+
+#[test]
+fn an_answer_with_registers_takes_them_and_nothing_else() {
+    let mut s = setup();
+    s.vmcs.write(Field::Interruptibility, 9);
+    guest::save_state(&s.vmcs, &mut s.machine, &s.guest, &mut s.c, true);
+    let (cr3, vectors) = (s.vmcs.read(Field::GuestCr3), s.machine.load(0x4000 + 160));
+    for (index, value) in [(0, 0xaa), (4, 0x8000), (15, 0xff), (16, 0x1234), (17, 0x202), (20, 0x9000)] {
+        s.word(index, value);
+    }
+    s.word(VECTORS + 20, 0x7777);
+    s.guest.answer = Some(Message::new(label::RESUME_WITH_REGISTERS, &[]));
+    s.enter();
+    assert_eq!([s.c.rax, s.c.r15], [0xaa, 0xff]);
+    let fields = [Field::GuestRsp, Field::GuestRip, Field::GuestRflags].map(|field| s.vmcs.read(field));
+    assert_eq!(fields, [0x8000, 0x1234, 0x202]);
+    assert_eq!((s.vmcs.read(Field::GuestCr3), s.machine.load(0x4000 + 160)), (cr3, vectors));
+    assert_eq!(s.vmcs.read(Field::Interruptibility), 8, "the shadow has ended, NMIs stay blocked");
 }
