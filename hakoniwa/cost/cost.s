@@ -1,4 +1,4 @@
-# What exits cost, counted by the guest: its time-stamp counter is the processor's, which Bochs moves by one an instruction.
+# What accesses to devices cost, counted by the guest: its time-stamp counter is the processor's, which Bochs moves by one an instruction.
 # Long mode with 2 MiB pages. Of each access the least of many is printed, so that no interrupt of the host's is in it;
 # the two RDTSCs and what is between them count too, four instructions in all.
 
@@ -55,6 +55,30 @@ main:
     cost "movd from it, SSE", movd xmm0, [rdi]
     cost "out to a port", out 0x80, al
     cost "nothing", nop
+
+    # Debug exceptions come behind an access that somebody else completes, too.
+    mov edi, TASK_PRIORITY
+    try 1f
+    pushfq
+    or word ptr [rsp], 0x100
+    popfq
+    mov eax, [rdi]
+2:  nop
+1:  raised "a single step over an access is #DB", 0x00010000
+    mov rax, [fault_rip]
+    check "behind it", "offset 2b"
+    mov dr0, rdi
+    mov eax, 0xf0402                    # reads and writes of four bytes
+    mov dr7, rax
+    try 1f
+    mov eax, [rdi]
+2:  nop
+1:  raised "a breakpoint on a register of the device is #DB", 0x00010000
+    mov rax, [fault_rip]
+    check "behind it", "offset 2b"
+    mov rax, dr6
+    and eax, 0xf
+    check "DR6 says which", 1
     finish
 
 # The string at ESI is what cost R13.

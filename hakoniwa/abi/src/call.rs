@@ -78,6 +78,8 @@ pub enum Info {
     HvMissing = 5,
     /// Ticks of the time-stamp counter in a second.
     TscHz = 6,
+    /// Bytes of the log that the serial port has not got yet.
+    LogWaiting = 7,
 }
 
 impl Info {
@@ -91,6 +93,7 @@ impl Info {
             4 => Some(Info::Tasks),
             5 => Some(Info::HvMissing),
             6 => Some(Info::TscHz),
+            7 => Some(Info::LogWaiting),
             _ => None,
         }
     }

@@ -51,6 +51,11 @@ impl<'a> Log<'a> {
         }
     }
 
+    /// How many bytes wait.
+    pub fn waiting(&self) -> u64 {
+        self.count as u64
+    }
+
     /// The byte that has waited longest.
     pub fn take(&mut self) -> Option<u8> {
         if self.count == 0 {

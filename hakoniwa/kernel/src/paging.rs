@@ -264,13 +264,15 @@ mod tests {
     use crate::testing::Machine;
     use std::vec::Vec;
 
+    /// Frames for tables, from the third on.
+    fn tables() -> impl FnMut() -> Option<u64> {
+        let mut next = (2..).map(|number| number * PAGE);
+        move || next.next()
+    }
+
     fn walk<F: Format>() {
         let mut machine = Machine::new(16);
-        let mut next = 1;
-        let mut table = || {
-            next += 1;
-            Some(next * PAGE)
-        };
+        let mut table = tables();
         let leaf = Leaf { physical: 0x5000_0000, access: Access::WRITE };
         map::<F>(&mut machine, PAGE, 0x7f_1234_5000, leaf, &mut table).unwrap();
         assert_eq!(lookup::<F>(&machine, PAGE, 0x7f_1234_5000), Some(leaf));
@@ -296,11 +298,7 @@ mod tests {
     #[test]
     fn a_large_page_is_found_at_every_address_and_split_into_the_same() {
         let mut machine = Machine::new(16);
-        let mut next = 1;
-        let mut table = || {
-            next += 1;
-            Some(next * PAGE)
-        };
+        let mut table = tables();
         let leaf = Leaf { physical: 0x4020_0000, access: Access::GUEST };
         map_large::<Ept>(&mut machine, PAGE, 0x60_0000, leaf, &mut table).unwrap();
         let third = Leaf { physical: 0x4020_3000, ..leaf };

@@ -22,6 +22,8 @@ pub trait Platform {
     fn time_stamp(&self) -> u64;
     /// Writes to the log.
     fn log(&mut self, bytes: &[u8]);
+    /// How much of the log has not left yet.
+    fn log_waiting(&self) -> u64;
     /// Reads an I/O port of 1, 2 or 4 bytes.
     fn port_read(&mut self, port: u16, width: u64) -> u32;
     /// Writes an I/O port of 1, 2 or 4 bytes.

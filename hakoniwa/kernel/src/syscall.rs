@@ -179,6 +179,7 @@ impl<P: Platform> Kernel<'_, P> {
             Info::Tasks => self.tasks.iter().filter(|t| t.state != State::Free).count() as u64,
             Info::HvMissing => self.hv_missing,
             Info::TscHz => self.tsc_hz,
+            Info::LogWaiting => self.platform.log_waiting(),
         };
         self.tasks[me].context.rdi = value;
         Ok(())

@@ -92,6 +92,10 @@ impl Platform for Machine {
         self.log.push_str(core::str::from_utf8(bytes).unwrap());
     }
 
+    fn log_waiting(&self) -> u64 {
+        0
+    }
+
     fn port_read(&mut self, port: u16, _width: u64) -> u32 {
         port.into()
     }

@@ -49,6 +49,10 @@ impl Platform for Hardware {
         serial::write(bytes);
     }
 
+    fn log_waiting(&self) -> u64 {
+        serial::waiting()
+    }
+
     fn port_read(&mut self, port: u16, width: u64) -> u32 {
         cpu::port_read(port, width)
     }

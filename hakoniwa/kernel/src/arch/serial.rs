@@ -72,6 +72,11 @@ pub fn write(bytes: &[u8]) {
     }
 }
 
+/// Bytes that the port has not got yet.
+pub fn waiting() -> u64 {
+    percpu::serial().map_or(0, |serial| serial.log.waiting())
+}
+
 /// Waits until all that was written is with the port.
 pub fn flush() {
     if let Some(serial) = percpu::serial() {

@@ -164,7 +164,8 @@ impl Test {
 
 /// By the ways that emulators know, then by ACPI as QEMU's board has it. A machine without any stays on.
 fn power_off(good: bool) -> u64 {
-    // Let the last line leave the serial port.
+    // Let the last line leave the kernel, then the serial port.
+    while rt::info(Info::LogWaiting) != 0 {}
     while rt::port_read(0x3fd).is_ok_and(|status| status & 0x40 == 0) {}
     for letter in b"Shutdown" {
         let _ = rt::port_write(0x8900, 1, (*letter).into());
