@@ -51,8 +51,8 @@ pub enum Completed {
 const ITERATIONS: u64 = 64;
 /// Flags with which an instruction is not plain: steps, breakpoints, virtual-8086 mode, alignment checks, open user pages.
 const ODD: u64 = RFlags::TF.bits() | RFlags::RF.bits() | RFlags::VM.bits() | RFlags::AC.bits();
-/// CR4.PKE: what memory may be accessed depends on a register that is not taken over.
-const PROTECTION_KEYS: u64 = 1 << 22;
+/// With these in CR4 what memory may be accessed depends on registers that are not taken over.
+const PROTECTION_KEYS: u64 = Cr4::PKE.bits() | Cr4::PKS.bits();
 
 /// Where a walk led.
 #[derive(Clone, Copy)]
@@ -219,7 +219,8 @@ impl Cx<'_> {
 
     /// Where a linear address leads, after the page's checks: the walk is shortened where it goes as it did last time.
     pub fn find(&mut self, lin: u64, access: Access, who: Who) -> Result<Phys, Trap> {
-        if !self.cpu.config.uncached || !self.cpu.long() || self.cpu.flag(RFlags::AC) {
+        let odd = self.cpu.flag(RFlags::AC) || self.cpu.cr4 & PROTECTION_KEYS != 0;
+        if !self.cpu.config.uncached || !self.cpu.long() || odd {
             let gpa = self.walk(lin, access, who)?;
             return Ok(self.phys(gpa));
         }

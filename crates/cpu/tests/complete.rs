@@ -125,12 +125,15 @@ fn what_is_not_plain_or_faults_changes_nothing() {
 }
 
 #[test]
-fn odd_flags_and_legacy_pae_are_left_to_the_long_way() {
+fn odd_flags_protection_keys_and_legacy_pae_are_left_to_the_long_way() {
     for flag in [RFlags::TF, RFlags::RF, RFlags::AC] {
         let mut m = in_long_mode(&[0x8b, 0x07]);
         m.state.rflags |= flag;
         assert_eq!(m.complete(), Completed::No, "{flag:?}");
     }
+    let mut m = in_long_mode(&[0x8b, 0x07]);
+    m.state.cr4 |= Cr4::PKE.bits();
+    assert_eq!(m.complete(), Completed::No, "protection keys");
     let memory = GuestMemory::flat(1 << 20);
     let mut state = protected_mode();
     (state.cr0, state.cr4) = (0x8000_0011, Cr4::PAE.bits());
