@@ -123,17 +123,15 @@ fn bytes(size: &str) -> Option<u64> {
 }
 
 /// The list as the initializer of `ALL`.
-pub fn to_rust(guests: &[Entry], sources: &Path) -> Result<String, String> {
-    let sources = sources.canonicalize().map_err(|e| format!("cannot find {}: {e}", sources.display()))?;
+pub fn to_rust(guests: &[Entry], sources: &Path) -> String {
     let mut rust = String::from("&[\n");
     for g in guests {
         let spec = sources.join(format!("{}{SUFFIX}", g.name));
-        let source = sources.join(format!("{}.s", g.name));
         let _ = writeln!(
             rust,
             "Guest {{ name: {:?}, about: {:?}, image: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{}.img\")), \
              size: {}, memory: {:?}, machine: Machine::{}, medium: Medium::{:?}, firmwares: &{:?}, engines: &{:?}, spec: include_str!({:?}), \
-             source: include_str!({:?}), exempt: &[{}] }},",
+             exempt: &[{}] }},",
             g.name,
             g.about,
             g.name,
@@ -144,12 +142,19 @@ pub fn to_rust(guests: &[Entry], sources: &Path) -> Result<String, String> {
             g.firmwares,
             g.engines,
             spec.display().to_string(),
-            source.display().to_string(),
             g.exempt.iter().map(exempt_to_rust).collect::<String>(),
         );
     }
     rust.push_str("]\n");
-    Ok(rust)
+    rust
+}
+
+/// The sources, in the same order, as the initializer of `SOURCES`.
+pub fn sources_to_rust(guests: &[Entry], sources: &Path) -> String {
+    let each = |g: &Entry| {
+        format!("include_str!({:?}),\n", sources.join(format!("{}.s", g.name)).display().to_string())
+    };
+    format!("&[\n{}]\n", guests.iter().map(each).collect::<String>())
 }
 
 fn exempt_to_rust(e: &Exempt) -> String {

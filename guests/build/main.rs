@@ -29,7 +29,13 @@ fn build(sources: &Path, out: &Path) -> Result<(), String> {
         let path = out.join(format!("{}.img", guest.name));
         std::fs::write(&path, image).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
     }
-    let path = out.join("list.rs");
-    std::fs::write(&path, list::to_rust(&guests, sources)?)
-        .map_err(|e| format!("cannot write {}: {e}", path.display()))
+    let sources = sources.canonicalize().map_err(|e| format!("cannot find {}: {e}", sources.display()))?;
+    let lists = [
+        ("list.rs", list::to_rust(&guests, &sources)),
+        ("sources.rs", list::sources_to_rust(&guests, &sources)),
+    ];
+    lists.iter().try_for_each(|(name, rust)| {
+        let path = out.join(name);
+        std::fs::write(&path, rust).map_err(|e| format!("cannot write {}: {e}", path.display()))
+    })
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use hako_board::{Board, Disks, Layout, Pc, PcConfig};
 use hako_engine::Time;
-use hako_firmware::rom;
+use hako_firmware::{ROM_LEN, rom};
 use hako_mem::{Gpa, Slab};
 use hako_x86::Width;
 
 fn pc(change: impl FnOnce(&mut PcConfig)) -> Pc {
-    let layout = Layout::new(2 << 20, rom().len());
-    let memory = layout.memory(Arc::new(Slab::heap(layout.slab_len())), rom()).unwrap();
+    let layout = Layout::new(2 << 20, ROM_LEN);
+    let memory = layout.memory(Arc::new(Slab::heap(layout.slab_len())), &rom()).unwrap();
     let mut config = PcConfig { post: true, ..PcConfig::new(layout) };
     change(&mut config);
     Pc::new(config, memory, Disks::default())

@@ -1,6 +1,7 @@
 //! Disks as chips and firmware see them; the machine puts files, overlays or memory behind it.
 
 use alloc::string::String;
+use alloc::vec;
 
 /// Bytes in a sector of a hard disk or floppy.
 pub const SECTOR: usize = 512;
@@ -51,12 +52,12 @@ pub trait Block: Send {
 /// Writes zeros over `count` sectors from `lba` on: for disks that have no shorter way.
 pub fn write_zeros<B: Block + ?Sized>(disk: &mut B, lba: u64, count: u64) -> Result<(), BlockError> {
     const AT_ONCE: u64 = 64;
-    static ZEROS: [u8; AT_ONCE as usize * SECTOR] = [0; AT_ONCE as usize * SECTOR];
     within(lba, count, disk.sectors(), disk.read_only())?;
+    let zeros = vec![0; count.min(AT_ONCE) as usize * SECTOR];
     let mut done = 0;
     while done < count {
         let n = (count - done).min(AT_ONCE);
-        disk.write(lba + done, &ZEROS[..n as usize * SECTOR])?;
+        disk.write(lba + done, &zeros[..n as usize * SECTOR])?;
         done += n;
     }
     Ok(())
@@ -73,7 +74,6 @@ pub fn within(lba: u64, count: u64, sectors: u64, read_only: bool) -> Result<(),
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
     use alloc::vec::Vec;
 
     /// A disk that can do only what every disk must.

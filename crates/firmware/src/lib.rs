@@ -38,7 +38,7 @@ use call::Call;
 pub use hako_mem::{MemoryRange, RangeKind};
 pub use option_rom::{KERNEL_ROM_FILE, kernel_asked, kernel_rom};
 pub use platform::{Drive, Platform};
-pub use rom::{TRAP_PORT, rom};
+pub use rom::{LEN as ROM_LEN, TRAP_PORT, rom};
 pub use service::Service;
 pub use system::memory_map;
 

@@ -99,7 +99,7 @@ const ASKED: u16 = ENTRY + CODE.len() as u16;
 static ROM: [u8; LEN as usize] = {
     const MAKER_NAME: &[u8] = b"hako\0";
     const PRODUCT: &[u8] = b"kernel of the command line\0";
-    Image([0; LEN as usize])
+    Image::<_, 0>([0; LEN as usize])
         // The signature, 512 bytes, and the initialization: a far return.
         .put(0, &[0x55, 0xaa, (LEN / 512) as u8, 0xcb])
         .put(0x1a, &PNP.to_le_bytes())

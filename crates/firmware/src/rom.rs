@@ -3,6 +3,9 @@
 //! Every service has a *slot* of 16 bytes: an OUT to the trap port and what follows when it returns. The classic entry
 //! points, which programs jump to by address, lead to the slots.
 
+use alloc::vec;
+use alloc::vec::Vec;
+
 use crate::font;
 use crate::image::Image;
 use crate::service::Service;
@@ -12,6 +15,11 @@ pub const TRAP_PORT: u16 = 0xb8;
 
 /// The segment of the ROM.
 pub(crate) const SEGMENT: u16 = 0xf000;
+
+/// Bytes of the ROM.
+pub const LEN: usize = 0x1_0000;
+/// Where its contents begin. Below, the board has room for tables.
+const FIRST: u16 = 0xc000;
 
 /// Where the slots begin.
 pub(crate) const SLOTS: u16 = 0xe100;
@@ -270,20 +278,23 @@ const FLOPPY_CODE: [u8; 19] = [
     0xcf, // iret
 ];
 
-impl Image<0x1_0000> {
+/// The part of the ROM that is not zeros.
+type Rom = Image<{ LEN - FIRST as usize }, FIRST>;
+
+impl Rom {
     /// jmp near.
-    const fn jmp(self, at: u16, to: u16) -> Image<0x1_0000> {
+    const fn jmp(self, at: u16, to: u16) -> Rom {
         let by = to.wrapping_sub(at.wrapping_add(3)).to_le_bytes();
         self.put(at, &[0xe9, by[0], by[1]])
     }
 
     /// int `vector`; jmp near.
-    const fn int_jmp(self, at: u16, vector: u8, to: u16) -> Image<0x1_0000> {
+    const fn int_jmp(self, at: u16, vector: u8, to: u16) -> Rom {
         self.put(at, &[0xcd, vector]).jmp(at + 2, to)
     }
 
     /// The classic entry points that lead to slots.
-    const fn entries(mut self, entries: &[(u16, Service)]) -> Image<0x1_0000> {
+    const fn entries(mut self, entries: &[(u16, Service)]) -> Rom {
         let mut i = 0;
         while i < entries.len() {
             self = self.jmp(entries[i].0, entries[i].1.slot());
@@ -292,7 +303,7 @@ impl Image<0x1_0000> {
         self
     }
 
-    const fn slots(mut self) -> Image<0x1_0000> {
+    const fn slots(mut self) -> Rom {
         let mut i = 0;
         while i < Service::ALL.len() {
             let service = Service::ALL[i];
@@ -328,10 +339,10 @@ const ENTRIES: [(u16, Service); 13] = [
     (0xff54, Service::PrintScreen),
 ];
 
-const fn build() -> [u8; 0x1_0000] {
+const fn build() -> Rom {
     const KEY_DONE: u16 = Service::Key.slot() + 2;
     let jnc = KEYBOARD_IRQ + KEYBOARD_CODE.len() as u16;
-    Image([0; 0x1_0000])
+    Image([0; LEN - FIRST as usize])
         .slots()
         .entries(&ENTRIES)
         .put(POST, &POST_CODE)
@@ -370,7 +381,6 @@ const fn build() -> [u8; 0x1_0000] {
         .put(0xfff0, &[0xea, POST as u8, (POST >> 8) as u8, 0x00, 0xf0]) // jmp F000:POST
         .put(0xfff5, b"11/22/26")
         .put(0xfffe, &[0xfc]) // model: AT
-        .0
 }
 
 /// The IBM video parameters for the 6845 (INT 1Dh).
@@ -399,11 +409,13 @@ const CRTC_VALUES: [u8; 88] = {
     t
 };
 
-static ROM: [u8; 0x1_0000] = build();
+static ROM: Rom = build();
 
 /// The 64 KiB that the board shows, read-only, at F0000h and at FFFF0000h.
-pub fn rom() -> &'static [u8; 0x1_0000] {
-    &ROM
+pub fn rom() -> Vec<u8> {
+    let mut rom = vec![0; LEN];
+    rom[usize::from(FIRST)..].copy_from_slice(&ROM.0);
+    rom
 }
 
 /// Vectors that lead elsewhere than to [`DUMMY`], with segment F000h.

@@ -6,8 +6,8 @@ use common::Machine;
 use hako_firmware::{Service, TRAP_PORT, rom};
 use hako_x86::{CpuState, SegReg, Segment};
 
-fn at(offset: usize, len: usize) -> &'static [u8] {
-    &rom()[offset..offset + len]
+fn at(offset: usize, len: usize) -> Vec<u8> {
+    rom()[offset..offset + len].to_vec()
 }
 
 /// Where a near jump at `offset` leads.

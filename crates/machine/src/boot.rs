@@ -177,7 +177,7 @@ fn no_kernel(config: &Config, why: &str) -> Result<Option<Kernel>, Error> {
 
 /// The memory map that the kernel is told: what the built-in firmware would answer to INT 15h/E820h.
 fn memory_map(ram: u64) -> Vec<MemoryRange> {
-    let layout = Layout::new(ram, hako_firmware::rom().len());
+    let layout = Layout::new(ram, hako_firmware::ROM_LEN);
     hako_firmware::memory_map(&layout.memory_ranges())
 }
 

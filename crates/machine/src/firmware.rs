@@ -49,7 +49,7 @@ pub fn vga_rom() -> Option<PathBuf> {
 pub(crate) fn load(choice: &FirmwareChoice) -> Result<Firmware, Error> {
     let path = match choice {
         FirmwareChoice::Builtin => {
-            let rom = Arc::from(&hako_firmware::rom()[..]);
+            let rom = Arc::from(hako_firmware::rom());
             return Ok(Firmware { rom, vga_rom: None, builtin: true, note: None });
         }
         FirmwareChoice::SeaBios => seabios().ok_or_else(|| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hako_board::{Board, Disks, Layout, Pc, PcConfig};
 use hako_chips::i8042::keys::{KEYS, KeyEvent};
 use hako_engine::{At, Attention, Bus, Lines, Time};
-use hako_firmware::{Bios, Drive, rom};
+use hako_firmware::{Bios, Drive, ROM_LEN, rom};
 use hako_mem::{Gpa, GuestMemory, Slab};
 use hako_x86::Width;
 
@@ -41,9 +41,9 @@ impl Rig {
 
     /// The same with so many CPUs.
     fn with_cpus(cpus: u8) -> Rig {
-        let layout = Layout::new(2 << 20, rom().len());
+        let layout = Layout::new(2 << 20, ROM_LEN);
         let slab = Arc::new(Slab::heap(layout.slab_len()));
-        let Ok(memory) = layout.memory(slab, rom()) else { panic!("a plain layout was refused") };
+        let Ok(memory) = layout.memory(slab, &rom()) else { panic!("a plain layout was refused") };
         let config = PcConfig {
             cpus,
             debug_exit: Some(0xf4),
@@ -67,7 +67,7 @@ impl Rig {
 
     /// The firmware is read-only to everybody in the machine.
     pub fn check_rom(&self) {
-        let mut now = vec![0; rom().len()];
+        let mut now = vec![0; ROM_LEN];
         assert!(self.board.memory().slab().read(self.layout.rom_offset(), &mut now));
         // The board's tables are in the first part.
         assert!(now[TABLES..] == rom()[TABLES..], "the ROM was written");

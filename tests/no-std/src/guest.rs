@@ -8,7 +8,7 @@ use hako_board::{Board, Disks, Layout, Pc, PcConfig};
 use hako_chips::{Block, BlockError, Wish};
 use hako_cpu::{Config, Cpu, StopKind};
 use hako_engine::{At, Attention, Bus, Lines, Time};
-use hako_firmware::{Bios, Drive, Outcome, rom};
+use hako_firmware::{Bios, Drive, Outcome, ROM_LEN, rom};
 use hako_mem::{Gpa, GuestMemory, Slab};
 use hako_x86::{RFlags, Width};
 
@@ -123,9 +123,9 @@ impl Bus for Machine {
 
 /// A PC that boots the sector.
 fn machine() -> Result<Machine, &'static str> {
-    let layout = Layout::new(4 << 20, rom().len());
+    let layout = Layout::new(4 << 20, ROM_LEN);
     let slab = Arc::new(Slab::heap(layout.slab_len()));
-    let memory = layout.memory(slab, rom()).map_err(|_| "the memory map was refused\n")?;
+    let memory = layout.memory(slab, &rom()).map_err(|_| "the memory map was refused\n")?;
     let config = PcConfig {
         builtin: true,
         boot: alloc::vec![Drive::HardDisk(0)],

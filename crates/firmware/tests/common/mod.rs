@@ -244,7 +244,7 @@ impl Machine {
     /// Little memory with the ROM, before power-on. (The map tells of 4 MiB; what is not there reads as ones.)
     pub fn off() -> Machine {
         let mem = GuestMemory::flat(0x12_0000);
-        mem.write(Gpa(0xf_0000), rom()).unwrap();
+        mem.write(Gpa(0xf_0000), &rom()).unwrap();
         Machine {
             bios: Bios::new(),
             mem,

@@ -76,7 +76,7 @@ pub fn machine(files: Files, number: u64, config: &Config, disk: Option<RamDisk>
     let rom = hako_firmware::rom();
     let layout = Layout::new(config.memory << 20, rom.len());
     let slab = memory::slab(number, layout.slab_len()).map_err(failed("no memory for it"))?;
-    let memory = layout.memory(Arc::new(slab), rom).map_err(|why| format!("its memory map: {why}"))?;
+    let memory = layout.memory(Arc::new(slab), &rom).map_err(|why| format!("its memory map: {why}"))?;
     let mut disks = Disks::default();
     let mut pc = PcConfig::new(layout);
     (pc.builtin, pc.post, pc.acpi, pc.debug_exit) = (true, true, config.acpi, Some(0xf4));
