@@ -181,8 +181,8 @@ pub(crate) fn by_imm<O: Op>(cx: &mut Cx<'_>, op: &Decoded) -> Step {
     Ok(())
 }
 
-/// The MMX register or memory that ModRM r/m names; memory of `M`'s width.
-#[inline(always)]
+/// The MMX register or memory that ModRM r/m names; memory of `M`'s width. It stands once for each, not in every handler.
+#[inline(never)]
 pub(super) fn mmx_source<M: Memory>(cx: &mut Cx<'_>, op: &Decoded) -> Result<u64, Trap> {
     if op.pfx & MEM != 0 {
         return Ok(cx.rd::<M::Word>(op.seg, cx.ea(op))?.to_u64());

@@ -58,8 +58,10 @@ pub(super) fn result(fpu: &mut FpuState, i: u8, value: F80, env: &Env) -> bool {
     !stopped
 }
 
+// The operations stand once each, not in every handler: they are much longer than a call.
+
 /// ST(i) = ST(i) op ST(j); whether it was done.
-#[inline(always)]
+#[inline(never)]
 fn registers<B: Binary>(fpu: &mut FpuState, i: u8, j: u8) -> bool {
     match fpu.filled([i, j], i) {
         Filled::Yes => {}
@@ -88,11 +90,11 @@ pub(crate) fn sti_st0<B: Binary, const POP: bool>(cx: &mut Cx<'_>, op: &Op) -> S
 }
 
 /// ST(0) = ST(0) op source.
-#[inline(always)]
-fn with<B: Binary>(fpu: &mut FpuState, source: impl Fn(&Env) -> Parts) {
+#[inline(never)]
+fn with<B: Binary>(fpu: &mut FpuState, source: Parts) {
     if fpu.filled([0, 0], 0) == Filled::Yes {
         let mut env = fpu.env();
-        let value = B::run(fpu.st(0).parts(&env), source(&env), &mut env);
+        let value = B::run(fpu.st(0).parts(&env), source, &mut env);
         result(fpu, 0, value, &env);
     }
 }
@@ -100,14 +102,22 @@ fn with<B: Binary>(fpu: &mut FpuState, source: impl Fn(&Env) -> Parts) {
 /// ST(0) = ST(0) op m32 or m64.
 pub(crate) fn st0_mem<T: Float + Operand, B: Binary, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
     let value: T = cx.operand::<T, A>(op)?;
-    with::<B>(cx.x(), |env| value.parts(env));
+    let source = value.parts(&cx.x().env());
+    with::<B>(cx.x(), source);
     Ok(())
+}
+
+/// An integer operand, taken apart.
+#[inline(never)]
+pub(super) fn integer(value: i64, mut env: Env) -> Parts {
+    soft::from_int::<F80>(value, &mut env).parts(&env)
 }
 
 /// ST(0) = ST(0) op integer.
 pub(crate) fn st0_int<T: Operand, B: Binary, A: Address>(cx: &mut Cx<'_>, op: &Op) -> Step {
     let value = cx.operand::<T, A>(op)?.sext() as i64;
-    with::<B>(cx.x(), |env| soft::from_int::<F80>(value, &mut env.clone()).parts(env));
+    let source = integer(value, cx.x().env());
+    with::<B>(cx.x(), source);
     Ok(())
 }
 

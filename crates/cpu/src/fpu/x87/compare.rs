@@ -1,11 +1,12 @@
 //! FCOM, FUCOM, FICOM, FCOMI, FUCOMI, FTST, FXAM.
 
+use super::arith::integer;
 use super::sti;
 use crate::cx::{Cx, Step};
 use crate::flags::Flags;
-use crate::fpu::soft::{self, DE, Env, Float, IE, Parts, Relation, class};
+use crate::fpu::soft::{self, DE, Float, IE, Parts, Relation, class};
 use crate::fpu::stack::{C0, C1, C2, C3};
-use crate::fpu::state::F80;
+use crate::fpu::state::{F80, FpuState};
 use crate::op::Op;
 use crate::operand::{Address, Operand};
 
@@ -19,50 +20,61 @@ fn condition(r: Relation) -> u16 {
     }
 }
 
-/// How ST(0) relates to a source, which may be an empty register, and whether no exception that is not masked keeps the
+/// How ST(0) relates to a source, which is nothing if it is an empty register, and whether no exception that is not masked keeps the
 /// instruction from popping. Processors report the relation even then.
-fn relate(cx: &mut Cx<'_>, empty: bool, source: impl Fn(&Env) -> Parts, quiet: bool) -> (Relation, bool) {
-    let fpu = cx.x();
-    if empty || fpu.empty(0) {
+fn relate(fpu: &mut FpuState, source: Option<Parts>, quiet: bool) -> (Relation, bool) {
+    let Some(source) = source.filter(|_| !fpu.empty(0)) else {
         return (Relation::Unordered, fpu.underflow());
-    }
+    };
     let mut env = fpu.env();
-    let relation = soft::compare_parts(fpu.st(0).parts(&env), source(&env), quiet, &mut env);
+    let relation = soft::compare_parts(fpu.st(0).parts(&env), source, quiet, &mut env);
     fpu.raise(env.flags as u16);
     (relation, env.unmasked() & (IE | DE) == 0)
 }
 
-/// Compares and sets the condition code, then pops.
-fn compare(cx: &mut Cx<'_>, empty: bool, source: impl Fn(&Env) -> Parts, quiet: bool, pops: u8) -> Step {
-    let (relation, done) = relate(cx, empty, source, quiet);
-    cx.x().set_cc(condition(relation));
-    (0..if done { pops } else { 0 }).for_each(|_| cx.x().pop());
-    Ok(())
+/// Compares and sets the condition code, then pops. It stands once, not in every handler.
+#[inline(never)]
+fn compare(fpu: &mut FpuState, source: Option<Parts>, quiet: bool, pops: u8) {
+    let (relation, done) = relate(fpu, source, quiet);
+    fpu.set_cc(condition(relation));
+    (0..if done { pops } else { 0 }).for_each(|_| fpu.pop());
+}
+
+/// ST(i), unless it is empty.
+fn register(fpu: &FpuState, i: u8) -> Option<Parts> {
+    (!fpu.empty(i)).then(|| fpu.st(i).parts(&fpu.env()))
 }
 
 /// FCOM and FUCOM with a register, with none to two pops.
 pub(crate) fn st<const QUIET: bool, const POPS: u8>(cx: &mut Cx<'_>, op: &Op) -> Step {
     cx.begin(op)?;
-    let (value, empty) = (cx.cpu.fpu.st(sti(op)), cx.cpu.fpu.empty(sti(op)));
-    compare(cx, empty, |env| value.parts(env), QUIET, POPS)
+    let source = register(cx.x(), sti(op));
+    compare(cx.x(), source, QUIET, POPS);
+    Ok(())
 }
 
 /// FCOM m32 and m64.
 pub(crate) fn mem<T: Float + Operand, A: Address, const POPS: u8>(cx: &mut Cx<'_>, op: &Op) -> Step {
     let value: T = cx.operand::<T, A>(op)?;
-    compare(cx, false, |env| value.parts(env), false, POPS)
+    let source = value.parts(&cx.x().env());
+    compare(cx.x(), Some(source), false, POPS);
+    Ok(())
 }
 
 /// FICOM.
 pub(crate) fn int<T: Operand, A: Address, const POPS: u8>(cx: &mut Cx<'_>, op: &Op) -> Step {
     let value = cx.operand::<T, A>(op)?.sext() as i64;
-    compare(cx, false, |env| soft::from_int::<F80>(value, &mut env.clone()).parts(env), false, POPS)
+    let source = integer(value, cx.x().env());
+    compare(cx.x(), Some(source), false, POPS);
+    Ok(())
 }
 
 /// FTST: with zero.
 pub(crate) fn ftst(cx: &mut Cx<'_>, op: &Op) -> Step {
     cx.begin(op)?;
-    compare(cx, false, |env| F80::zero(false).parts(env), false, 0)
+    let zero = F80::zero(false).parts(&cx.x().env());
+    compare(cx.x(), Some(zero), false, 0);
+    Ok(())
 }
 
 /// FCOMI and FUCOMI: the result goes to ZF, PF and CF; the other arithmetic flags are cleared.
@@ -71,8 +83,8 @@ pub(crate) fn flags<const QUIET: bool, const POPS: u8>(cx: &mut Cx<'_>, op: &Op)
     const PF: u64 = 4;
     const ZF: u64 = 0x40;
     cx.begin(op)?;
-    let (value, empty) = (cx.cpu.fpu.st(sti(op)), cx.cpu.fpu.empty(sti(op)));
-    let (relation, done) = relate(cx, empty, |env| value.parts(env), QUIET);
+    let source = register(cx.x(), sti(op));
+    let (relation, done) = relate(cx.x(), source, QUIET);
     cx.cpu.fl = Flags::from_bits(match relation {
         Relation::Greater => 0,
         Relation::Less => CF,
