@@ -9,7 +9,7 @@ use hako_engine::{EngineError, ExitKind, Refusal, Time};
 use hako_engine_kvm::Parts;
 use hako_x86::cpuid::MAX;
 use hako_x86::{CpuState, RFlags};
-use iced_x86::{CpuidFeature, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 use crate::core::Core;
 use crate::engine::{Engine, exit};
@@ -123,47 +123,20 @@ fn execute(cpu: &mut Cpu, core: &mut Core, before: &CpuState, parts: Parts) -> R
     Ok(Executed { stop, after, unknown })
 }
 
-/// Features whose instructions touch neither x87, MMX, SSE nor XCR0.
-fn is_integer(feature: CpuidFeature) -> bool {
-    use CpuidFeature as F;
-    matches!(
-        feature,
-        F::INTEL8086
-            | F::INTEL8086_ONLY
-            | F::INTEL186
-            | F::INTEL286
-            | F::INTEL286_ONLY
-            | F::INTEL386
-            | F::INTEL386_ONLY
-            | F::INTEL486
-            | F::X64
-            | F::CPUID
-            | F::MSR
-            | F::TSC
-            | F::CMOV
-            | F::CX8
-            | F::CMPXCHG16B
-            | F::POPCNT
-            | F::LZCNT
-            | F::BMI1
-            | F::BMI2
-            | F::ADX
-            | F::MOVBE
-            | F::SMAP
-            | F::FSGSBASE
-            | F::INVPCID
-            | F::RDRAND
-            | F::RDSEED
-            | F::RDTSCP
-            | F::RDPID
-            | F::CLFSH
-            | F::CLFLUSHOPT
-            | F::CLWB
-            | F::PAUSE
-            | F::MULTIBYTENOP
-            | F::SYSCALL
-            | F::SEP
-    )
+/// Whether an instruction touches x87, MMX, SSE or XCR0: its name or the register of an operand says so.
+fn touches_fpu(instruction: &Instruction) -> bool {
+    use Mnemonic as M;
+    let named = match instruction.mnemonic() {
+        // The names of x87 instructions begin with F, as do FXSAVE and FXRSTOR; others' do not. They are in order.
+        m if (M::F2xm1..=M::Fyl2xp1).contains(&m) => true,
+        M::Emms | M::Wait | M::Ldmxcsr | M::Stmxcsr => true,
+        M::Vldmxcsr | M::Vstmxcsr | M::Vzeroall | M::Vzeroupper => true,
+        _ => names_components(instruction),
+    };
+    let core = |r: Register| {
+        r == Register::None || r.is_gpr() || r.is_segment_register() || r.is_cr() || r.is_dr() || r.is_tr()
+    };
+    named || (0..instruction.op_count()).any(|i| !core(instruction.op_register(i)))
 }
 
 /// The parts of the state that an instruction needs besides the core: most need none.
@@ -179,7 +152,7 @@ pub(crate) fn parts(instruction: &Instruction, before: &CpuState) -> Parts {
     if before.rflags.contains(RFlags::TF) || debug_registers {
         parts = parts.and(Parts::DEBUG);
     }
-    if !instruction.cpuid_features().iter().all(|f| is_integer(*f)) {
+    if touches_fpu(instruction) {
         parts = parts.and(Parts::FPU);
     }
     let msrs = matches!(
@@ -202,10 +175,24 @@ pub(crate) fn parts(instruction: &Instruction, before: &CpuState) -> Parts {
 
 /// Whether the instruction deals with XSAVE components as such.
 fn names_components(instruction: &Instruction) -> bool {
-    instruction.cpuid_features().iter().any(|f| {
-        use CpuidFeature as F;
-        matches!(f, F::XSAVE | F::XSAVEOPT | F::XSAVEC | F::XSAVES)
-    })
+    use Mnemonic as M;
+    matches!(
+        instruction.mnemonic(),
+        M::Xgetbv
+            | M::Xsetbv
+            | M::Xsave
+            | M::Xsave64
+            | M::Xsavec
+            | M::Xsavec64
+            | M::Xsaveopt
+            | M::Xsaveopt64
+            | M::Xsaves
+            | M::Xsaves64
+            | M::Xrstor
+            | M::Xrstor64
+            | M::Xrstors
+            | M::Xrstors64
+    )
 }
 
 impl Machine {
@@ -275,6 +262,39 @@ mod tests {
         complete(&before, &mut after);
         assert_eq!((after.xcr0, present(&after.xsave), after.xsave[160]), (7, 7, 1));
         assert_eq!(after.xsave[HEADER_END..], before.xsave[HEADER_END..]);
+    }
+
+    #[test]
+    fn instructions_of_x87_mmx_sse_and_xsave_touch_the_fpu_and_no_others() {
+        let touches = |code: &[u8]| touches_fpu(&Decoder::new(64, code, DecoderOptions::NONE).decode());
+        let fpu: [&[u8]; 12] = [
+            &[0xd9, 0xc0],             // fld st0
+            &[0xd8, 0x00],             // fadd dword [rax]
+            &[0x9b],                   // wait
+            &[0x0f, 0x77],             // emms
+            &[0x0f, 0x6f, 0x00],       // movq mm0, [rax]
+            &[0x0f, 0x28, 0xc1],       // movaps xmm0, xmm1
+            &[0x66, 0x0f, 0x7e, 0xc0], // movd eax, xmm0
+            &[0x0f, 0xae, 0x10],       // ldmxcsr [rax]
+            &[0x0f, 0xae, 0x00],       // fxsave [rax]
+            &[0x0f, 0xae, 0x20],       // xsave [rax]
+            &[0x0f, 0x01, 0xd1],       // xsetbv
+            &[0xc5, 0xf8, 0x77],       // vzeroupper
+        ];
+        assert!(fpu.iter().all(|code| touches(code)));
+        let others: [&[u8]; 10] = [
+            &[0x90],                         // nop
+            &[0x48, 0x89, 0x04, 0x24],       // mov [rsp], rax
+            &[0x0f, 0xc7, 0x0f],             // cmpxchg8b [rdi]
+            &[0xf3, 0x48, 0x0f, 0xb8, 0xc1], // popcnt rax, rcx
+            &[0xc4, 0xe2, 0x78, 0xf2, 0xc1], // andn eax, eax, ecx
+            &[0x8e, 0xd8],                   // mov ds, eax
+            &[0x0f, 0x20, 0xc0],             // mov rax, cr0
+            &[0x0f, 0x23, 0xc0],             // mov dr0, rax
+            &[0x0f, 0x30],                   // wrmsr
+            &[0xf3, 0xa4],                   // rep movsb
+        ];
+        assert!(!others.iter().any(|code| touches(code)));
     }
 
     #[test]

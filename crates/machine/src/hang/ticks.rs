@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use hako_firmware::Service;
 use hako_mem::{Gpa, GuestMemory};
-use hako_x86::{CpuState, Cr0, SegReg};
-use iced_x86::{Decoder, DecoderOptions, InstructionInfoFactory, Mnemonic, OpAccess, Register};
+use hako_x86::{CpuState, Cr0, Gpr, SegReg};
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 /// What the tick handler writes in the BIOS data area: the tick count with its midnight flag.
 pub(super) const TICK_BYTES: Range<u64> = 0x46c..0x471;
@@ -49,20 +49,72 @@ pub(super) fn reads_tick_count(state: &CpuState, memory: &GuestMemory) -> bool {
         return true;
     }
     let instruction = Decoder::with_ip(16, &bytes, state.rip, DecoderOptions::NONE).decode();
-    // Prefixed string instructions read whole ranges: they are not followed.
-    if instruction.is_invalid() || instruction.has_rep_prefix() || instruction.has_repne_prefix() {
+    // Prefixed string instructions read whole ranges, and bit strings and frames are far away: they are not followed.
+    let far = match instruction.mnemonic() {
+        Mnemonic::Bt | Mnemonic::Btc | Mnemonic::Btr | Mnemonic::Bts => {
+            instruction.op1_kind() == OpKind::Register
+        }
+        Mnemonic::Enter => instruction.immediate8_2nd() != 0,
+        _ => instruction.has_rep_prefix() || instruction.has_repne_prefix(),
+    };
+    if instruction.is_invalid() || far {
         return true;
     }
-    if matches!(instruction.mnemonic(), Mnemonic::Hlt) {
-        return false;
+    let hit =
+        |address: u64, len: u64| address < TICK_BYTES.end && address.saturating_add(len) > TICK_BYTES.start;
+    if reads_stack(&instruction) {
+        let stack = if instruction.mnemonic() == Mnemonic::Leave { Gpr::Rbp } else { Gpr::Rsp };
+        let offset = u64::from(state.gpr[stack as usize] as u16);
+        if hit(state.segment(SegReg::Ss).base.wrapping_add(offset), POPPED) {
+            return true;
+        }
     }
-    let mut factory = InstructionInfoFactory::new();
-    factory.info(&instruction).used_memory().iter().any(|m| {
-        let read = !matches!(m.access(), OpAccess::None | OpAccess::NoMemAccess | OpAccess::Write);
-        let address = m.virtual_address(0, |register, _, _| value(state, register));
-        let len = m.memory_size().size().max(1) as u64;
-        read && address.is_none_or(|a| a < TICK_BYTES.end && a.saturating_add(len) > TICK_BYTES.start)
+    (0..instruction.op_count()).filter(|&i| reads_memory(&instruction, i)).any(|i| {
+        let address = instruction.virtual_address(i, 0, |register, _, _| value(state, register));
+        address.is_none_or(|a| hit(a, instruction.memory_size().size().max(1) as u64))
     })
+}
+
+/// The most bytes that an instruction takes from the stack: POPAD.
+const POPPED: u64 = 32;
+
+/// Whether an instruction reads the stack without an operand that says so.
+fn reads_stack(instruction: &Instruction) -> bool {
+    use Mnemonic as M;
+    matches!(
+        instruction.mnemonic(),
+        M::Pop | M::Popa | M::Popad | M::Popf | M::Popfd | M::Ret | M::Retf | M::Iret | M::Iretd | M::Leave
+    )
+}
+
+/// Whether an operand is in memory and not known to be only written.
+fn reads_memory(instruction: &Instruction, operand: u32) -> bool {
+    use Mnemonic as M;
+    let in_memory = matches!(
+        instruction.op_kind(operand),
+        OpKind::Memory
+            | OpKind::MemorySegSI
+            | OpKind::MemorySegESI
+            | OpKind::MemorySegDI
+            | OpKind::MemorySegEDI
+            | OpKind::MemoryESDI
+            | OpKind::MemoryESEDI
+    );
+    let written = matches!(
+        instruction.mnemonic(),
+        M::Mov
+            | M::Movsb
+            | M::Movsw
+            | M::Movsd
+            | M::Stosb
+            | M::Stosw
+            | M::Stosd
+            | M::Insb
+            | M::Insw
+            | M::Insd
+            | M::Pop
+    );
+    in_memory && !matches!(instruction.mnemonic(), M::Lea | M::Nop) && !(written && operand == 0)
 }
 
 /// What iced asks of the registers: segment bases, and general registers in their widths.
@@ -90,7 +142,6 @@ fn value(state: &CpuState, register: Register) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hako_x86::Gpr;
 
     fn reads(code: &[u8], change: impl FnOnce(&mut CpuState)) -> bool {
         let memory = GuestMemory::flat(0x10000);
@@ -120,6 +171,31 @@ mod tests {
         };
         assert!(reads(&cmp, set(0x40, 0x60)));
         assert!(!reads(&cmp, set(0x40, 0x10)));
+    }
+
+    #[test]
+    fn what_is_only_written_or_only_addressed_is_not_read() {
+        assert!(!reads(&[0xa3, 0x6c, 0x04], |_| ())); // mov [46c], ax
+        assert!(!reads(&[0x8d, 0x1e, 0x6c, 0x04], |_| ())); // lea bx, [46c]
+        assert!(reads(&[0x01, 0x06, 0x6c, 0x04], |_| ())); // add [46c], ax
+        assert!(reads(&[0xff, 0x36, 0x6c, 0x04], |_| ())); // push word [46c]
+    }
+
+    #[test]
+    fn strings_are_read_by_si_and_written_by_di() {
+        let set = |register: Gpr| move |s: &mut CpuState| s.gpr[register as usize] = 0x46c;
+        assert!(reads(&[0xad], set(Gpr::Rsi))); // lodsw
+        assert!(reads(&[0xaf], set(Gpr::Rdi))); // scasw
+        assert!(reads(&[0xa5], set(Gpr::Rsi)) && !reads(&[0xa5], set(Gpr::Rdi))); // movsw
+        assert!(!reads(&[0xab], set(Gpr::Rdi))); // stosw
+    }
+
+    #[test]
+    fn a_stack_over_the_tick_count_is_read_by_what_pops() {
+        let stack = |register: Gpr| move |s: &mut CpuState| s.gpr[register as usize] = 0x46c;
+        assert!(reads(&[0x58], stack(Gpr::Rsp)) && reads(&[0xc3], stack(Gpr::Rsp))); // pop ax; ret
+        assert!(reads(&[0xc9], stack(Gpr::Rbp)) && !reads(&[0xc9], stack(Gpr::Rsp))); // leave
+        assert!(!reads(&[0x50], stack(Gpr::Rsp)) && !reads(&[0x58], |s| s.gpr[Gpr::Rsp as usize] = 0x7c00)); // push ax
     }
 
     #[test]
