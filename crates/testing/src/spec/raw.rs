@@ -1,8 +1,10 @@
 //! A test file as it is written.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::value::{Bytes, Many, Medium, Module, Number, Size, Span};
@@ -107,20 +109,25 @@ pub enum TripleFault {
 pub struct PortOrNone(pub Option<u16>);
 
 impl<'de> Deserialize<'de> for PortOrNone {
-    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Shape {
-            Word(String),
-            Number(i64),
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct V;
+        impl Visitor<'_> for V {
+            type Value = PortOrNone;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a port from 0 to 0xffff, or \"none\"")
+            }
+            fn visit_i64<E: Error>(self, n: i64) -> Result<PortOrNone, E> {
+                let port = u16::try_from(n).map_err(|_| E::invalid_value(Unexpected::Signed(n), &self))?;
+                Ok(PortOrNone(Some(port)))
+            }
+            fn visit_str<E: Error>(self, word: &str) -> Result<PortOrNone, E> {
+                match word {
+                    "none" => Ok(PortOrNone(None)),
+                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                }
+            }
         }
-        let wrong = || D::Error::custom("a port from 0 to 0xffff, or \"none\", is wanted here");
-        match Shape::deserialize(d).map_err(|_| wrong())? {
-            Shape::Word(word) if word == "none" => Ok(PortOrNone(None)),
-            Shape::Number(n) => u16::try_from(n).map(|port| PortOrNone(Some(port))).map_err(|_| wrong()),
-            Shape::Word(_) => Err(wrong()),
-        }
+        d.deserialize_any(V)
     }
 }
 
