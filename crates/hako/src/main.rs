@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod out;
 mod png;
+mod progress;
 
 use std::panic;
 use std::process::ExitCode;

@@ -3,11 +3,11 @@
 use std::fs;
 
 use hako_guests::Guest;
-use hako_testing::{Case, Error, Host, Images, Options, Results, collect, report, run as run_all};
-use indicatif::{ProgressBar, ProgressStyle};
+use hako_testing::{Case, Error, Host, Images, Options, Results, Verdict, collect, report, run as run_all};
 
 use crate::args::test::{Format, TestArgs};
 use crate::out;
+use crate::progress::Progress;
 
 /// Finds the tests, runs them, and reports.
 pub fn run(args: &TestArgs) -> u8 {
@@ -42,18 +42,12 @@ fn execute(cases: &[Case], args: &TestArgs) -> Results {
     if let Some(jobs) = args.jobs {
         options.jobs = usize::from(jobs);
     }
-    let bar = ProgressBar::new(0);
-    // The template is a constant; were it wrong, the plain bar would do.
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}") {
-        bar.set_style(style);
-    }
+    let progress = Progress::new();
     let results = run_all(cases, options, |done| {
-        bar.set_length(done.total as u64);
-        bar.set_position(done.done as u64);
-        if matches!(done.result.verdict, hako_testing::Verdict::Failed(_)) {
-            bar.suspend(|| eprintln!("{}", report::line(done.result)));
-        }
+        let failed = matches!(done.result.verdict, Verdict::Failed(_));
+        let said = failed.then(|| report::line(done.result));
+        progress.tell(done.done, done.total, said.as_deref());
     });
-    bar.finish_and_clear();
+    progress.finish();
     results
 }
