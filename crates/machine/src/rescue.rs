@@ -123,7 +123,7 @@ fn execute(cpu: &mut Cpu, core: &mut Core, before: &CpuState, parts: Parts) -> R
     Ok(Executed { stop, after, unknown })
 }
 
-/// Whether an instruction touches x87, MMX, SSE or XCR0: its name or the register of an operand says so.
+/// Whether an instruction touches x87, MMX, SSE, XCR0 or PKRU: its name or the register of an operand says so.
 fn touches_fpu(instruction: &Instruction) -> bool {
     use Mnemonic as M;
     let named = match instruction.mnemonic() {
@@ -131,6 +131,8 @@ fn touches_fpu(instruction: &Instruction) -> bool {
         m if (M::F2xm1..=M::Fyl2xp1).contains(&m) => true,
         M::Emms | M::Wait | M::Ldmxcsr | M::Stmxcsr => true,
         M::Vldmxcsr | M::Vstmxcsr | M::Vzeroall | M::Vzeroupper => true,
+        // PKRU is a component of the XSAVE state.
+        M::Rdpkru | M::Wrpkru => true,
         _ => names_components(instruction),
     };
     let core = |r: Register| {
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn instructions_of_x87_mmx_sse_and_xsave_touch_the_fpu_and_no_others() {
         let touches = |code: &[u8]| touches_fpu(&Decoder::new(64, code, DecoderOptions::NONE).decode());
-        let fpu: [&[u8]; 12] = [
+        let fpu: [&[u8]; 13] = [
             &[0xd9, 0xc0],             // fld st0
             &[0xd8, 0x00],             // fadd dword [rax]
             &[0x9b],                   // wait
@@ -279,6 +281,7 @@ mod tests {
             &[0x0f, 0xae, 0x00],       // fxsave [rax]
             &[0x0f, 0xae, 0x20],       // xsave [rax]
             &[0x0f, 0x01, 0xd1],       // xsetbv
+            &[0x0f, 0x01, 0xef],       // wrpkru
             &[0xc5, 0xf8, 0x77],       // vzeroupper
         ];
         assert!(fpu.iter().all(|code| touches(code)));
