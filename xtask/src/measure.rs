@@ -10,7 +10,7 @@ pub struct Cost {
     pub cpu: Duration,
     /// From start to end.
     pub wall: Duration,
-    /// Peak resident set in KiB.
+    /// Peak resident set in KiB; never less than what this program had when it started the child.
     pub peak_kib: u64,
 }
 

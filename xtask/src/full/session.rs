@@ -1,8 +1,8 @@
 //! One guest: started, talked to, ended.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
@@ -70,10 +70,27 @@ pub fn run(row: &Row, hako: &Path, cache: &Cache, logs: &Path) -> Result<Run, St
 }
 
 /// Whether what the guest wrote is missing in the image.
-fn lost(image: &PathBuf, written: &str) -> Option<String> {
-    let bytes = fs::read(image).unwrap_or_default();
-    let there = written.is_empty() || bytes.windows(written.len()).any(|w| w == written.as_bytes());
-    (!there).then(|| "what it wrote is not in the image".into())
+fn lost(image: &Path, written: &str) -> Option<String> {
+    match fs::File::open(image).and_then(|file| holds(file, written.as_bytes())) {
+        Ok(true) => None,
+        Ok(false) => Some("what it wrote is not in the image".into()),
+        Err(why) => Some(format!("{}: {why}", image.display())),
+    }
+}
+
+/// Whether a file has these bytes in it. In pieces: what is resident here when a child starts counts as the child's peak.
+fn holds(mut file: impl Read, wanted: &[u8]) -> io::Result<bool> {
+    let mut window = Vec::new();
+    loop {
+        if wanted.is_empty() || window.windows(wanted.len()).any(|w| w == wanted) {
+            return Ok(true);
+        }
+        // What was found at the end may go on.
+        window.drain(..window.len().saturating_sub(wanted.len() - 1));
+        if file.by_ref().take(1 << 20).read_to_end(&mut window)? == 0 {
+            return Ok(false);
+        }
+    }
 }
 
 /// Waits for what the guest says, types what it is to be told, then waits for its end.
@@ -125,4 +142,18 @@ fn listen(mut stream: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
         }
     });
     receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_found_across_the_pieces_of_a_file_and_at_its_end() {
+        let mut image = vec![b'x'; (1 << 20) + 3];
+        assert!(!holds(image.as_slice(), b"hello").unwrap());
+        image[(1 << 20) - 2..].copy_from_slice(b"hello");
+        assert!(holds(image.as_slice(), b"hello").unwrap());
+        assert!(holds(image.as_slice(), b"").unwrap());
+    }
 }
